@@ -1,0 +1,1 @@
+//! veritee-node-core

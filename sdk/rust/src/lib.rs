@@ -1,0 +1,2 @@
+//! Veritee for authors.
+#![no_std]

@@ -1,0 +1,24 @@
+//! Names, numbers and limits that every part of Veritee shares.
+//!
+//! A leaf: it depends on nothing, allocates nothing and knows no behaviour. Modules in the order data meets them:
+//! [`newtypes`] (who is meant), [`codes`] (what is said on the wire), [`limits`] (how much there can be).
+//!
+//! 1. One type per thing: never two bare integers side by side.
+//! 2. Every code that crosses the wire has an explicit number here, once.
+//! 3. All limits are here, with their relations asserted at compile time.
+//!
+//! Not a goal: parsing frames (see `veritee-wire`).
+#![no_std]
+
+pub mod codes;
+pub mod limits;
+pub mod newtypes;
+
+pub use codes::{
+    CipherId, ControlKind, ControlResult, Direction, FrameKind, Freshness, Label, Lifecycle, Op, PortKind,
+    PriorEpoch, Role, Status,
+};
+pub use newtypes::{
+    ActivationId, ApplicationHandle, ApplicationId, Challenge, ConnectionId, Counter, EntryIndex, Epoch,
+    OperationId, PortIndex, RowIndex, SessionId, TypeHash,
+};

@@ -27,14 +27,25 @@ pub trait Program: Sized {
     ///
     /// # Errors
     /// [`Malformed`] when the payload does not decode. Nothing has happened then.
-    fn handle(&mut self, port: PortIndex, payload: &[u8], token: ReplyToken, io: Io<'_>) -> Result<(), Malformed>;
+    fn handle(
+        &mut self,
+        port: PortIndex,
+        payload: &[u8],
+        token: ReplyToken,
+        io: Io<'_>,
+    ) -> Result<(), Malformed>;
 
     /// Goes on after a request of port `port` was answered.
     ///
     /// # Errors
     /// [`Malformed`] when the value does not decode. Nothing has happened then; the core calls again with
     /// [`Refusal::Malformed`].
-    fn reply(&mut self, port: PortIndex, outcome: Result<&[u8], Refusal>, io: Io<'_>) -> Result<(), Malformed>;
+    fn reply(
+        &mut self,
+        port: PortIndex,
+        outcome: Result<&[u8], Refusal>,
+        io: Io<'_>,
+    ) -> Result<(), Malformed>;
 
     /// Handles a user entry. Public and unauthenticated.
     ///

@@ -7,7 +7,8 @@
 //! | 6 | 2 | zero |
 //! | 8 | length | body |
 //!
-//! The first record is always the result. At most one reply follows (evidence, a control answer), then frames.
+//! The first record is always the result. At most one reply (evidence, a control answer, an entry's response) and any number
+//! of frames follow; frames are in the order in which they were emitted.
 
 use crate::codec::{Layout, Malformed, Reader, Writer};
 use crate::layout::EntryResult;

@@ -1,0 +1,38 @@
+//! A 128-bit secret.
+
+use core::fmt;
+use subtle::ConstantTimeEq;
+use veritee_ids::limits::KEY_BYTES;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Sixteen secret bytes. Wiped when dropped; equality takes constant time.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Secret([u8; KEY_BYTES]);
+
+impl Secret {
+    /// Takes bytes over. The caller wipes his copy.
+    #[must_use]
+    pub const fn new(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for a cipher or for a sealed message.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; KEY_BYTES] {
+        &self.0
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}

@@ -1,0 +1,44 @@
+//! What every platform and language must do: one suite, held against any [`Subject`] that runs the *probe*.
+//!
+//! The probe is a small module whose ports are fixed in [`probe`]; a platform runs it in its own TEE, in its own language.
+//! [`Desk`] is the owner and all peers of the probe at once: it attests, opens sessions, gives keys, seals events and opens
+//! what the probe emits. [`CASES`] are the rules of the protocol, a function each; each starts from a fresh activation.
+
+pub mod cases;
+pub mod desk;
+pub mod probe;
+pub mod subjects;
+
+pub use cases::CASES;
+pub use desk::{Desk, Emitted};
+
+use veritee_ids::Op;
+
+/// A living activation of the probe. Dropping it ends the activation.
+pub trait Subject {
+    /// Enters the probe and gives the bytes of its output.
+    fn enter(&mut self, op: Op, input: &[u8]) -> Vec<u8>;
+
+    /// What a platform's verifier extracts from evidence: the transcript with its agreement key. Checks what it can.
+    fn transcript(&self, evidence: &[u8]) -> Vec<u8>;
+
+    /// The module key, on symmetric platforms.
+    fn module_key(&self) -> Option<[u8; 16]>;
+}
+
+/// Starts fresh activations of the probe whose measured owner is [`desk::owner`].
+pub type Start<'a> = &'a dyn Fn() -> Box<dyn Subject>;
+
+/// Runs all cases and gives the names of those that passed.
+///
+/// # Panics
+/// When a case fails.
+pub fn run_all(start: Start<'_>) -> Vec<&'static str> {
+    CASES
+        .iter()
+        .map(|(name, case)| {
+            case(start);
+            *name
+        })
+        .collect()
+}

@@ -1,1 +1,150 @@
-fn main() {}
+//! The tasks of this repository: `cargo xtask TASK`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task runner talks to the person who started it"
+)]
+
+mod demo;
+mod generate;
+mod metadata;
+mod setup;
+mod sizes;
+mod source;
+mod stage;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use stage::{Stages, cargo};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The tasks of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// The one door before a commit: format, clippy, tidy, budgets, tests.
+    Check,
+    /// Sets up what is missing and runs every test.
+    Test,
+    /// Builds everything and runs the smart home on this machine for some seconds.
+    Demo {
+        /// How long events flow.
+        #[arg(long = "for", default_value = "10s")]
+        duration: String,
+        /// Which example.
+        #[arg(default_value = "smart-home")]
+        example: String,
+    },
+    /// Checks the house rules.
+    Tidy {
+        /// Writes today's numbers where they are better than the recorded ones.
+        #[arg(long)]
+        ratchet: bool,
+    },
+    /// Counts what a module has to trust, for each platform.
+    Sizes {
+        /// `text` or `json`.
+        #[arg(long, default_value = "text")]
+        output: String,
+        /// Writes today's numbers to the snapshot.
+        #[arg(long)]
+        accept: bool,
+    },
+    /// Writes generated files: documentation of the wire, the C header, schema.
+    Generate {
+        /// Only checks that they are fresh.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Runs vectors of a kind from a folder.
+    Vectors {
+        /// `sancus`.
+        kind: String,
+        /// Folder of the vector files.
+        folder: PathBuf,
+    },
+    /// Exactly what continuous integration runs, with the minutes of each stage.
+    Ci,
+}
+
+fn main() -> Result<()> {
+    let root = source::root()?;
+    std::env::set_current_dir(&root)?;
+    match Arguments::parse().task {
+        Task::Check => check(),
+        Task::Test => Stages::run(|stages| {
+            stages.stage("set up", setup::targets)?;
+            stages.stage("test", tests)
+        }),
+        Task::Demo { duration, example } => demo::run(&example, &duration),
+        Task::Tidy { ratchet } => tidy::run(ratchet),
+        Task::Sizes { output, accept } => sizes::run(&output, accept),
+        Task::Generate { check } => generate::run(check),
+        Task::Vectors { kind, folder } => vectors(&kind, &folder),
+        Task::Ci => ci(),
+    }
+}
+
+fn check() -> Result<()> {
+    Stages::run(|stages| {
+        stages.stage("format", format)?;
+        stages.stage("tidy", || tidy::run(false))?;
+        stages.stage("generated files", || generate::run(true))?;
+        stages.stage("clippy", clippy)?;
+        stages.stage("bare metal", bare_metal)?;
+        stages.stage("test", tests)
+    })
+}
+
+fn ci() -> Result<()> {
+    Stages::run(|stages| {
+        stages.stage("set up", setup::targets)?;
+        stages.stage("format", format)?;
+        stages.stage("tidy", || tidy::run(false))?;
+        stages.stage("generated files", || generate::run(true))?;
+        stages.stage("clippy", clippy)?;
+        stages.stage("bare metal", bare_metal)?;
+        stages.stage("sizes", || sizes::run("text", false))?;
+        stages.stage("test", tests)
+    })
+}
+
+fn format() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["fmt", "--all", "--check", "--manifest-path", "examples/Cargo.toml"])
+}
+
+fn clippy() -> Result<()> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"])
+}
+
+/// The trusted part builds where there is no operating system.
+fn bare_metal() -> Result<()> {
+    if !setup::has_target(setup::BARE_METAL)? {
+        println!(
+            "skipped: the target {} is not installed (`cargo xtask test` installs it)",
+            setup::BARE_METAL
+        );
+        return Ok(());
+    }
+    cargo(&["check", "--quiet", "--locked", "--package", "veritee-module", "--target", setup::BARE_METAL])
+}
+
+fn tests() -> Result<()> {
+    // The programs first: tests of the command line start the real ones.
+    cargo(&["build", "--workspace", "--bins", "--locked", "--quiet"])?;
+    cargo(&["test", "--workspace", "--locked", "--quiet"])?;
+    cargo(&["test", "--manifest-path", "examples/Cargo.toml", "--locked", "--quiet"])
+}
+
+fn vectors(kind: &str, folder: &std::path::Path) -> Result<()> {
+    anyhow::ensure!(kind == "sancus", "unknown kind of vectors {kind:?}; there is: sancus");
+    let folder = folder.to_string_lossy();
+    cargo(&["run", "--quiet", "--release", "--package", "veritee-emu", "--", "vectors", &folder])
+}

@@ -363,7 +363,7 @@ where
     fn entry(&mut self, input: &[u8], output: &mut OutputWriter<'_>) -> Entered {
         let Some((index, arguments)) = input.split_first_chunk() else { return Entered::MALFORMED };
         let index = EntryIndex(u16::from_le_bytes(*index));
-        if !P::PORTS.get(usize::from(index.0)).is_some_and(|port| port.kind == PortKind::Entry) {
+        if P::PORTS.get(usize::from(index.0)).is_none_or(|port| port.kind != PortKind::Entry) {
             return Entered::MALFORMED;
         }
         if self.life.lifecycle != Lifecycle::Active || self.request.is_some() {
@@ -377,7 +377,7 @@ where
     fn late(&mut self, input: &[u8], output: &mut OutputWriter<'_>) -> Entered {
         let Ok(index) = <[u8; 2]>::try_from(input) else { return Entered::MALFORMED };
         let port = PortIndex(u16::from_le_bytes(index));
-        if !P::PORTS.get(usize::from(port.0)).is_some_and(|port| port.flags & FLAG_LATE != 0) {
+        if P::PORTS.get(usize::from(port.0)).is_none_or(|port| port.flags & FLAG_LATE == 0) {
             return Entered::MALFORMED;
         }
         if self.life.lifecycle != Lifecycle::Active || self.request.is_some() {

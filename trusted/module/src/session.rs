@@ -145,6 +145,7 @@ impl Session {
 }
 
 /// What waits behind an attestation. A later attestation replaces it.
+#[expect(clippy::large_enum_variant, reason = "there is no heap to put the larger one on")]
 pub(crate) enum Pending {
     /// Nothing.
     None,

@@ -37,6 +37,7 @@ impl Nonce {
 
 /// A key, ready for its cipher. Wiped when dropped.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is no heap to put the larger one on")]
 pub enum AeadKey {
     /// AES-128-GCM: expanded round keys and hash key.
     Aes128Gcm(Aes128Gcm),

@@ -1,1 +1,197 @@
-//! veritee-native-runtime
+//! What surrounds the core inside a native image: the entry, randomness, evidence, the end.
+//!
+//! A native image is a static-pie without standard library and without system calls. A runner maps it and calls
+//! [`enter`] through the symbol that [`image!`] defines. The platform protects nothing and says so: its evidence is the
+//! transcript and the measurement that the runner stated at boot.
+#![no_std]
+
+mod memory;
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
+use veritee_ids::{CipherId, Freshness};
+use veritee_module::{Module, Program};
+use veritee_seal::OwnerKey;
+use veritee_tee::{EVIDENCE_BYTES_MAX, NoEntropy, NoEvidence, Root, Tee};
+
+pub use veritee_module;
+pub use veritee_wire;
+
+/// Operation of the first entry; its input is the image's measurement, 32 bytes.
+pub const BOOT: u32 = 0;
+
+/// The native platform, from inside.
+#[derive(Debug)]
+pub struct Native {
+    owner: OwnerKey,
+    measurement: [u8; 32],
+}
+
+impl Tee for Native {
+    const CONTROL_CIPHER: CipherId = CipherId::Aes128Gcm;
+
+    fn freshness(&self) -> Freshness {
+        Freshness::HardwareRng
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        bytes.chunks_mut(8).try_for_each(|chunk| {
+            let drawn = random_word().ok_or(NoEntropy)?.to_le_bytes();
+            chunk.iter_mut().zip(drawn).for_each(|(place, byte)| *place = byte);
+            Ok(())
+        })
+    }
+
+    fn root(&self) -> Root<'_> {
+        Root::Agreement(self.owner)
+    }
+
+    fn evidence(
+        &mut self,
+        transcript: &[u8],
+        evidence: &mut [u8; EVIDENCE_BYTES_MAX],
+    ) -> Result<usize, NoEvidence> {
+        let length = transcript.len() + self.measurement.len();
+        let parts = transcript.iter().chain(&self.measurement);
+        evidence
+            .get_mut(..length)
+            .ok_or(NoEvidence)?
+            .iter_mut()
+            .zip(parts)
+            .for_each(|(place, byte)| *place = *byte);
+        Ok(length)
+    }
+}
+
+/// A word from the processor's random number generator, which may be exhausted for a moment.
+#[cfg(target_arch = "x86_64")]
+fn random_word() -> Option<u64> {
+    for _ in 0..16 {
+        let (word, drawn): (u64, u8);
+        // SAFETY: RDRAND writes two registers and flags; every x86-64 processor since 2012 has it, others fault and die.
+        unsafe { core::arch::asm!("rdrand {}", "setc {}", out(reg) word, out(reg_byte) drawn) };
+        if drawn == 1 {
+            return Some(word);
+        }
+    }
+    None
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn random_word() -> Option<u64> {
+    None
+}
+
+/// The module of an image, entered by one thread at a time.
+#[derive(Debug)]
+pub struct Cell<M> {
+    entered: AtomicBool,
+    module: UnsafeCell<Option<M>>,
+}
+
+// SAFETY: the module is only touched between a successful and a released `entered`.
+unsafe impl<M> Sync for Cell<M> {}
+
+impl<M> Cell<M> {
+    /// An image before its boot.
+    #[expect(clippy::new_without_default, reason = "only `image!` makes one, in a constant")]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { entered: AtomicBool::new(false), module: UnsafeCell::new(None) }
+    }
+}
+
+/// The image's one entry: turns what the host claims into slices and goes on in safe code.
+///
+/// Gives the length of the output; 0 when the image is not booted, or is entered already.
+///
+/// # Safety
+/// 1. `input` points to `input_length` bytes, `output` to `output_length` bytes, which nobody else touches meanwhile.
+/// 2. They do not overlap each other nor the image.
+pub unsafe fn enter<P: Program, const ROWS: usize, const TOKENS: usize, const STATE: usize>(
+    cell: &Cell<Module<Native, P, ROWS, TOKENS, STATE>>,
+    owner: [u8; 32],
+    op: u32,
+    (input, input_length): (*mut u8, usize),
+    (output, output_length): (*mut u8, usize),
+) -> usize {
+    if cell.entered.swap(true, Ordering::Acquire) {
+        return 0;
+    }
+    // SAFETY: duties 1 and 2 of the caller.
+    let input = unsafe { core::slice::from_raw_parts_mut(input, input_length) };
+    // SAFETY: duties 1 and 2 of the caller.
+    let output = unsafe { core::slice::from_raw_parts_mut(output, output_length) };
+    // SAFETY: `entered` was free, so nobody else holds a reference.
+    let module = unsafe { &mut *cell.module.get() };
+    let length = match (u16::try_from(op), module.as_mut()) {
+        (Ok(op), Some(module)) => module.enter(op, input, output),
+        (Ok(0), None) => boot(module, owner, input),
+        _ => 0,
+    };
+    cell.entered.store(false, Ordering::Release);
+    length
+}
+
+/// Begins the activation: the only thing that an image does before it has a module. Gives 1 if it did.
+fn boot<P: Program, const ROWS: usize, const TOKENS: usize, const STATE: usize>(
+    place: &mut Option<Module<Native, P, ROWS, TOKENS, STATE>>,
+    owner: [u8; 32],
+    input: &[u8],
+) -> usize {
+    let Ok(measurement) = input.try_into() else { return 0 };
+    *place = Module::new(Native { owner: OwnerKey(owner), measurement }).ok();
+    usize::from(place.is_some())
+}
+
+/// Ends the process at once: what a panic comes to. The runner's death takes the keys along.
+pub fn die() -> ! {
+    loop {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an undefined instruction ends the process by a signal; it returns to nothing.
+        unsafe {
+            core::arch::asm!("ud2", options(noreturn))
+        };
+    }
+}
+
+/// Defines everything that the final crate of an image needs: port table, module, entry, panic handler.
+#[macro_export]
+macro_rules! image {
+    (program = $program:ty, rows = $rows:expr, tokens = $tokens:expr, owner = $owner:expr $(,)?) => {
+        const STATE: usize = <$program as $crate::veritee_module::Program>::STATE_BYTES;
+        const PORTS: &[$crate::veritee_wire::ports::PortInfo] =
+            <$program as $crate::veritee_module::Program>::PORTS;
+        const TABLE_BYTES: usize = $crate::veritee_wire::ports::table_bytes(PORTS.len());
+
+        #[used]
+        #[unsafe(link_section = ".veritee.ports")]
+        static TABLE: [u8; TABLE_BYTES] =
+            $crate::veritee_wire::ports::encode_table(PORTS, $rows as u16, $tokens as u16, STATE as u32);
+
+        static MODULE: $crate::Cell<
+            $crate::veritee_module::Module<$crate::Native, $program, { $rows }, { $tokens }, STATE>,
+        > = $crate::Cell::new();
+
+        /// The image's entry.
+        ///
+        /// # Safety
+        /// As for `veritee_native_runtime::enter`.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn veritee_enter(
+            op: u32,
+            input: *mut u8,
+            input_length: usize,
+            output: *mut u8,
+            output_length: usize,
+        ) -> usize {
+            // SAFETY: handed on to the caller.
+            unsafe { $crate::enter(&MODULE, $owner, op, (input, input_length), (output, output_length)) }
+        }
+
+        #[panic_handler]
+        fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::die()
+        }
+    };
+}

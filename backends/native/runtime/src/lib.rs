@@ -146,13 +146,13 @@ fn boot<P: Program, const ROWS: usize, const TOKENS: usize, const STATE: usize>(
 
 /// Ends the process at once: what a panic comes to. The runner's death takes the keys along.
 pub fn die() -> ! {
-    loop {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: an undefined instruction ends the process by a signal; it returns to nothing.
-        unsafe {
-            core::arch::asm!("ud2", options(noreturn))
-        };
-    }
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: an undefined instruction ends the process by a signal; it returns to nothing.
+    unsafe {
+        core::arch::asm!("ud2", options(noreturn))
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    loop {}
 }
 
 /// Defines everything that the final crate of an image needs: port table, module, entry, panic handler.

@@ -1,0 +1,140 @@
+//! The owner's toolchain.
+
+use crate::generated::Module;
+use crate::system;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use veritee_platform::{BuildOrder, PlatformError};
+
+/// A target without operating system.
+const BARE_METAL: &str = "x86_64-unknown-none";
+
+/// What makes an image of a crate: no start files, no libraries, relocatable, entered at `veritee_enter`.
+const FLAGS: &[&str] = &[
+    "--cfg=veritee_image",
+    "-Crelocation-model=pie",
+    "-Ctarget-feature=+crt-static",
+    "-Clink-arg=-static-pie",
+    "-Clink-arg=-nostartfiles",
+    "-Clink-arg=-nostdlib",
+    "-Clink-arg=-Wl,-e,veritee_enter,-z,norelro,-z,separate-code,-z,max-page-size=4096",
+    "-Clink-arg=-Wl,--no-dynamic-linker,--no-eh-frame-hdr,--build-id=none",
+];
+
+/// Builds the final crate and gives the path of the program.
+pub(crate) fn build(
+    order: &BuildOrder<'_>,
+    folder: &Path,
+    framework: &Path,
+) -> Result<PathBuf, PlatformError> {
+    let host = host()?;
+    let target = target_folder(order)?;
+    let mut command = cargo();
+    command
+        .args(["build", "--release", "--target", &host, "--manifest-path"])
+        .arg(folder.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(order, folder, framework));
+    run(order, command)?;
+    Ok(target.join(host).join("release").join(format!("veritee-image-{}", order.module)))
+}
+
+/// Checks that a module needs no operating system, where the target for it is installed.
+pub(crate) fn check_bare_metal(order: &BuildOrder<'_>, module: &Module) -> Result<(), PlatformError> {
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    if !Path::new(&sysroot).join("lib/rustlib").join(BARE_METAL).join("lib").is_dir() {
+        (order.talk)(&format!(
+            "{}: not checked to need no operating system (rustup target add {BARE_METAL})",
+            order.module
+        ));
+        return Ok(());
+    }
+    let mut command = cargo();
+    command
+        .args(["check", "--target", BARE_METAL, "--manifest-path"])
+        .arg(module.folder.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target_folder(order)?);
+    run(order, command)
+}
+
+/// One target folder for all modules, so that what they share is compiled once.
+fn target_folder(order: &BuildOrder<'_>) -> Result<PathBuf, PlatformError> {
+    let folder = order.target.join("veritee/build");
+    std::fs::create_dir_all(&folder).map_err(system(format!("make {}", folder.display())))?;
+    folder.canonicalize().map_err(system(format!("find {}", folder.display())))
+}
+
+/// Compiler flags, with paths of this machine taken out of the image.
+fn flags(order: &BuildOrder<'_>, folder: &Path, framework: &Path) -> OsString {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let source = order.source.canonicalize().unwrap_or_else(|_| order.source.to_owned());
+    let mut flags: Vec<OsString> = FLAGS.iter().map(OsString::from).collect();
+    let places = [
+        (Some(folder.to_owned()), "image"),
+        (Some(source), "module"),
+        (Some(framework.to_owned()), "veritee"),
+        (home, "cargo"),
+    ];
+    for (from, to) in places {
+        if let Some(from) = from {
+            let mut flag = OsString::from("--remap-path-prefix=");
+            flag.push(from);
+            flag.push(format!("=/{to}"));
+            flags.push(flag);
+        }
+    }
+    flags.join(&OsString::from("\x1f"))
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What surrounds this program's own build must not leak into the image.
+    for name in
+        ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_WRAPPER"]
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs cargo, passing on what it says line by line.
+fn run(order: &BuildOrder<'_>, mut command: Command) -> Result<(), PlatformError> {
+    command.args(["--color", "never"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(missing)?;
+    let mut output = Vec::new();
+    if let Some(words) = child.stderr.take() {
+        for line in BufReader::new(words).lines().map_while(Result::ok) {
+            (order.talk)(line.trim());
+            output.push(line);
+        }
+    }
+    let status = child.wait().map_err(system("wait for cargo".to_owned()))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(PlatformError::Build { module: order.module.to_owned(), output: output.join("\n") })
+}
+
+/// The target of this machine's toolchain.
+fn host() -> Result<String, PlatformError> {
+    let version = output(Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| missing(std::io::Error::other("rustc names no host")))
+}
+
+fn output(command: &mut Command) -> Result<String, PlatformError> {
+    let output = command.output().map_err(missing)?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn missing(error: std::io::Error) -> PlatformError {
+    PlatformError::MissingTool {
+        tool: format!("the Rust toolchain ({error})"),
+        advice: "install it with rustup (https://rustup.rs)".to_owned(),
+    }
+}

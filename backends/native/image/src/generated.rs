@@ -1,0 +1,88 @@
+//! The final crate: a few lines that join an author's module, the runtime and the owner's key.
+
+use crate::{bad, system};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use veritee_platform::{BuildOrder, PlatformError};
+
+/// What is known of the author's crate.
+pub(crate) struct Module {
+    pub(crate) package: String,
+    pub(crate) folder: PathBuf,
+}
+
+/// Reads the author's manifest.
+pub(crate) fn read_module(order: &BuildOrder<'_>) -> Result<Module, PlatformError> {
+    let path = order.source.join("Cargo.toml");
+    let text = fs::read_to_string(&path).map_err(system(format!("read {}", path.display())))?;
+    let manifest: toml::Table =
+        text.parse().map_err(|error| bad(order, &format!("{} is no manifest: {error}", path.display())))?;
+    let package =
+        manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
+    let package = package.ok_or_else(|| bad(order, &format!("{} names no package", path.display())))?;
+    let folder = order.source.canonicalize().map_err(system(format!("find {}", order.source.display())))?;
+    Ok(Module { package: package.to_owned(), folder })
+}
+
+/// Writes the final crate below the target folder; unchanged files are left alone, so that cargo sees no change.
+pub(crate) fn write(
+    order: &BuildOrder<'_>,
+    module: &Module,
+    framework: &Path,
+) -> Result<PathBuf, PlatformError> {
+    let folder = order.target.join("veritee/native").join(order.module);
+    fs::create_dir_all(folder.join("src")).map_err(system(format!("make {}", folder.display())))?;
+    let folder = folder.canonicalize().map_err(system(format!("find {}", folder.display())))?;
+    write_changed(&folder.join("Cargo.toml"), &manifest(order, module, framework))?;
+    write_changed(&folder.join("src/main.rs"), &program(order))?;
+    if !folder.join("Cargo.lock").exists() {
+        seed_lock(&folder, &module.folder, framework)?;
+    }
+    Ok(folder)
+}
+
+fn manifest(order: &BuildOrder<'_>, module: &Module, framework: &Path) -> String {
+    format!(
+        "# Generated; changes are lost.\n\
+         [package]\nname = \"veritee-image-{}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [dependencies]\nauthored = {{ path = {:?}, package = {:?} }}\n\
+         veritee-native-runtime = {{ path = {:?} }}\n\n\
+         [profile.release]\npanic = \"abort\"\nlto = \"fat\"\ncodegen-units = 1\nopt-level = 3\ndebug = false\n\
+         strip = \"symbols\"\noverflow-checks = true\n",
+        order.module,
+        module.folder,
+        module.package,
+        framework.join("backends/native/runtime"),
+    )
+}
+
+fn program(order: &BuildOrder<'_>) -> String {
+    let owner = order.owner.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:#04x}, ").expect("a string takes everything");
+        text
+    });
+    format!(
+        "// Generated; changes are lost.\n#![no_std]\n#![no_main]\n\nveritee_native_runtime::image!(\n    \
+         program = authored::__veritee::Program,\n    rows = authored::__veritee::ROWS,\n    \
+         tokens = authored::__veritee::TOKENS,\n    owner = [{owner}],\n);\n"
+    )
+}
+
+/// The versions that the author's workspace is locked to, or else the framework's.
+fn seed_lock(folder: &Path, author: &Path, framework: &Path) -> Result<(), PlatformError> {
+    let nearest = author.ancestors().map(|folder| folder.join("Cargo.lock")).find(|lock| lock.is_file());
+    let lock = nearest.unwrap_or_else(|| framework.join("Cargo.lock"));
+    if lock.is_file() {
+        let to = folder.join("Cargo.lock");
+        fs::copy(&lock, &to).map_err(system(format!("copy {}", lock.display())))?;
+    }
+    Ok(())
+}
+
+fn write_changed(path: &Path, text: &str) -> Result<(), PlatformError> {
+    if fs::read_to_string(path).is_ok_and(|found| found == text) {
+        return Ok(());
+    }
+    fs::write(path, text).map_err(system(format!("write {}", path.display())))
+}

@@ -72,6 +72,9 @@ impl Runner {
         let bell_out = Bell::open(&folder.join(names::BELL_OUT), OFlags::NONBLOCK);
         let image = fs::read(folder.join(names::IMAGE)).map_err(words("the image cannot be read"))?;
         let entry = map(&image)?;
+        let measurement = Sha256::digest(&image).into();
+        // Inside the sandbox even giving memory back is a refused system call.
+        drop(image);
         let mapping = Arc::new(mapping);
         let mut runner = Self {
             entry,
@@ -89,7 +92,7 @@ impl Runner {
         _ = rustix::thread::set_name(c"veritee-module");
         let keep = [runner.bell_in.as_fd(), runner.bell_out.as_fd(), runner._alive.as_fd()];
         sandbox::enter(&keep, allow_unconfined)?;
-        runner.boot(&Sha256::digest(&image).into())?;
+        runner.boot(&measurement)?;
         Ok(runner)
     }
 

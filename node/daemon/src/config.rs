@@ -297,3 +297,6 @@ impl Config {
 fn default_listen() -> Vec<String> {
     vec!["[::]:7654".to_owned()]
 }
+
+#[cfg(test)]
+mod tests;

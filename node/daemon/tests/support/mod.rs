@@ -145,16 +145,16 @@ pub struct Instance {
     death: (OwnedFd, Option<OwnedFd>),
     pub reason: Option<String>,
     room: usize,
+    area: Vec<u8>,
 }
 
 impl Instance {
     fn work(&mut self) {
         while let Some((call, op, input)) = self.calls.pop_front() {
-            let mut area = vec![0; 1 << 20];
-            let mut writer = OutputWriter::new(&mut area).unwrap();
+            let mut writer = OutputWriter::new(&mut self.area).unwrap();
             let result = self.module.enter(op, &input, &mut writer);
             let length = writer.finish(result);
-            area.truncate(length);
+            let area = self.area[..length].to_vec();
             self.position += length as u64;
             self.outputs.push_back((self.position, call, area));
         }
@@ -231,6 +231,7 @@ impl Platform for Fake {
             death: (death.0, Some(death.1)),
             reason: None,
             room: 4096,
+            area: vec![0; 1 << 20],
         }));
         lock(&self.instances).insert(request.directory.to_owned(), Arc::clone(&instance));
         lock(&self.labels).insert(request.label.to_owned(), Arc::clone(&instance));

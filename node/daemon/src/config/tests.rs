@@ -1,0 +1,54 @@
+use super::{Config, ConfigError, LogFormat};
+
+fn load(text: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.toml");
+    std::fs::write(&path, text).unwrap();
+    Config::load(&path)
+}
+
+#[test]
+fn every_key_but_the_state_folder_has_a_default() {
+    let config = load("state = '/somewhere'").unwrap();
+    assert_eq!(config.listen, ["[::]:7654"]);
+    assert!(config.metrics.listen.is_empty() && !config.end_modules);
+    assert!(load("").is_err());
+}
+
+#[test]
+fn a_relative_state_folder_is_beside_the_file() {
+    assert!(load("state = 'here'").unwrap().state.is_absolute());
+}
+
+#[test]
+fn sections_are_read() {
+    let config =
+        load("state = '/s'\n[log]\nformat = 'json'\n[outbox]\nwait_for_disk = true\n[limits]\nmodules = 3")
+            .unwrap();
+    assert_eq!(
+        (config.log.format, config.outbox.wait_for_disk, config.limits.modules),
+        (LogFormat::Json, true, 3)
+    );
+}
+
+#[test]
+fn unknown_keys_are_refused_with_their_line() {
+    for text in
+        ["state = '/s'\nlisten_on = 'x'", "state = '/s'\n[limits]\nmodule = 3", "state = '/s'\n[other]"]
+    {
+        let error = load(text).unwrap_err().to_string();
+        assert!(error.contains("unknown field") && error.contains("line"), "{error}");
+    }
+}
+
+#[test]
+fn values_without_sense_are_refused() {
+    for text in [
+        "listen = []",
+        "[limits]\nconnections = 0",
+        "[outbox]\nsegment_bytes = 1",
+        "[links]\nwindow_bytes = 1",
+    ] {
+        assert!(matches!(load(&format!("state = '/s'\n{text}")), Err(ConfigError::Value { .. })), "{text}");
+    }
+}

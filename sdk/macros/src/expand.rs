@@ -1,0 +1,322 @@
+//! Writing what was declared: the implementation of `Program`, and an `Io` with the module's own outputs and requests.
+
+use crate::declared::{Declared, Kind, Port};
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{GenericArgument, PathArguments, Type};
+
+/// Rows and tokens of a module that asks for none.
+const ROWS: usize = 16;
+const TOKENS: usize = 4;
+
+/// Expands a module.
+pub(crate) fn module(declared: &Declared) -> TokenStream {
+    let state = &declared.block.self_ty;
+    let block = &declared.block;
+    let ports: Vec<&Port> = declared.ports.iter().filter(|port| in_table(port)).collect();
+    let infos = ports.iter().map(|port| info(port, &declared.ports));
+    let io = io(&ports);
+    let (save, restore, state_bytes) = movable(declared);
+    let rows = declared.arguments.rows.unwrap_or(ROWS);
+    let tokens = declared.arguments.tokens.unwrap_or(TOKENS);
+    let inputs = arms(&ports, |port| matches!(port.kind, Kind::Input), input);
+    let handlers = arms(&ports, |port| matches!(port.kind, Kind::Handler), handler);
+    let entries = arms(&ports, |port| matches!(port.kind, Kind::Entry { .. }), entry);
+    let replies =
+        arms(&ports, |port| matches!(port.kind, Kind::Request), |port| reply(port, &declared.ports));
+    let lates =
+        arms(&ports, |port| late_of(port, &declared.ports).is_some(), |port| late(port, &declared.ports));
+    quote! {
+        #[allow(dead_code)]
+        #block
+        #io
+
+        #[automatically_derived]
+        impl ::veritee::Program for #state {
+            const PORTS: &'static [::veritee::PortInfo] = &[#(#infos),*];
+            const STATE_BYTES: usize = #state_bytes;
+
+            fn start() -> Self {
+                ::core::default::Default::default()
+            }
+            fn input(&mut self, port: ::veritee::PortIndex, payload: &[u8], io: ::veritee::RawIo<'_>)
+                -> ::core::result::Result<(), ::veritee::Malformed> {
+                let mut io = Io(io);
+                match port.0 { #inputs _ => ::core::result::Result::Err(::veritee::Malformed) }
+            }
+            fn handle(&mut self, port: ::veritee::PortIndex, payload: &[u8], token: ::veritee::ReplyToken,
+                io: ::veritee::RawIo<'_>) -> ::core::result::Result<(), ::veritee::Malformed> {
+                let mut io = Io(io);
+                match port.0 { #handlers _ => ::core::result::Result::Err(::veritee::Malformed) }
+            }
+            fn reply(&mut self, port: ::veritee::PortIndex,
+                outcome: ::core::result::Result<&[u8], ::veritee::Refusal>, io: ::veritee::RawIo<'_>)
+                -> ::core::result::Result<(), ::veritee::Malformed> {
+                let mut io = Io(io);
+                match port.0 { #replies _ => ::core::result::Result::Err(::veritee::Malformed) }
+            }
+            fn entry(&mut self, port: ::veritee::PortIndex, payload: &[u8], io: ::veritee::RawIo<'_>)
+                -> ::core::result::Result<(), ::veritee::Malformed> {
+                let mut io = Io(io);
+                match port.0 { #entries _ => ::core::result::Result::Err(::veritee::Malformed) }
+            }
+            fn late(&mut self, port: ::veritee::PortIndex, io: ::veritee::RawIo<'_>) {
+                let mut io = Io(io);
+                match port.0 { #lates _ => {} }
+            }
+            fn save(&self, state: &mut [u8]) { #save }
+            fn restore(&mut self, state: &[u8]) -> ::core::result::Result<(), ::veritee::Malformed> { #restore }
+        }
+
+        #[doc(hidden)]
+        pub mod __veritee {
+            pub type Program = super::#state;
+            pub const ROWS: usize = #rows;
+            pub const TOKENS: usize = #tokens;
+        }
+    }
+}
+
+const fn in_table(port: &Port) -> bool {
+    !matches!(port.kind, Kind::Reply { .. } | Kind::Late { .. })
+}
+
+/// Arms of a `match` over port indexes.
+fn arms(ports: &[&Port], wanted: impl Fn(&Port) -> bool, arm: impl Fn(&Port) -> TokenStream) -> TokenStream {
+    let arms = ports.iter().enumerate().filter(|(_, port)| wanted(port)).map(|(index, port)| {
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        let arm = arm(port);
+        quote! { #index => { #arm } }
+    });
+    quote! { #(#arms)* }
+}
+
+/// What is carried forwards and backwards on a port.
+fn types(port: &Port) -> (Type, Option<Type>) {
+    let unit: Type = syn::parse_quote!(());
+    let parameters = port.parameters();
+    let payload = match port.kind {
+        Kind::Output { .. } | Kind::Request => parameters.first().map(|typed| (*typed.ty).clone()),
+        _ => parameters.get(1).map(|typed| (*typed.ty).clone()),
+    };
+    let token = parameters.get(2).and_then(|typed| first_argument(&typed.ty));
+    let answer = token.or_else(|| {
+        port.returns().map(|returned| result_value(returned).unwrap_or_else(|| returned.clone()))
+    });
+    (payload.unwrap_or(unit), answer)
+}
+
+/// The `T` of `Name<T, …>`.
+fn first_argument(of: &Type) -> Option<Type> {
+    let Type::Path(path) = of else { return None };
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(inner) => Some(inner.clone()),
+        _ => None,
+    })
+}
+
+/// The `T` of `Result<T, u16>`.
+fn result_value(of: &Type) -> Option<Type> {
+    let Type::Path(path) = of else { return None };
+    (path.path.segments.last()?.ident == "Result").then(|| first_argument(of))?
+}
+
+fn info(port: &Port, all: &[Port]) -> TokenStream {
+    let (payload, answer) = types(port);
+    let name = port.name().to_string();
+    let kind = match port.kind {
+        Kind::Input => quote!(Input),
+        Kind::Output { .. } => quote!(Output),
+        Kind::Request => quote!(Request),
+        Kind::Handler => quote!(Handler),
+        _ => quote!(Entry),
+    };
+    let emits = match port.kind {
+        Kind::Output { emits } => emits,
+        Kind::Request => 1,
+        _ => 0,
+    };
+    let emits = u16::try_from(emits).unwrap_or(u16::MAX);
+    let flags = if late_of(port, all).is_some() { quote!(::veritee::FLAG_LATE) } else { quote!(0) };
+    let span = port.signature.span();
+    let port = quote_spanned!(span => ::veritee::port::<#payload>(::veritee::PortKind::#kind, #name, #emits, #flags));
+    match answer {
+        Some(answer) => quote_spanned!(span => ::veritee::replying::<#answer>(#port)),
+        None => port,
+    }
+}
+
+/// The module's own `Io`: outputs borrow it, requests consume it.
+fn io(ports: &[&Port]) -> TokenStream {
+    let methods = ports.iter().enumerate().filter_map(|(index, port)| {
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        let (name, docs) = (port.name(), &port.docs);
+        let (payload, _) = types(port);
+        match port.kind {
+            Kind::Output { .. } => Some(quote! {
+                #(#docs)*
+                pub fn #name(&mut self, payload: &#payload) {
+                    ::veritee::Message::give(payload, |bytes| self.0.emit(::veritee::PortIndex(#index), bytes));
+                }
+            }),
+            Kind::Request => Some(quote! {
+                #(#docs)*
+                /// Ends the handler. Gives `io` back when nothing is connected.
+                pub fn #name(self, payload: &#payload) -> ::core::result::Result<(), Self> {
+                    ::veritee::Message::give(payload, |bytes| self.0.request(::veritee::PortIndex(#index), bytes))
+                        .map_err(Self)
+                }
+            }),
+            _ => None,
+        }
+    });
+    quote! {
+        /// What this module's handlers may do: its outputs, its requests, answers.
+        #[derive(Debug)]
+        pub struct Io<'a>(::veritee::RawIo<'a>);
+
+        #[allow(dead_code)]
+        impl Io<'_> {
+            #(#methods)*
+
+            /// Answers a request later than in its handler.
+            pub fn answer<T: ::veritee::Message>(&mut self, token: ::veritee::Token<T>, value: &T) {
+                value.give(|bytes| self.0.answer(token.into_inner(), ::core::result::Result::Ok(bytes)));
+            }
+
+            /// Refuses a request later than in its handler, with a code of the author's.
+            pub fn refuse<T>(&mut self, token: ::veritee::Token<T>, code: u16) {
+                self.0.answer(token.into_inner(), ::core::result::Result::Err(code));
+            }
+        }
+    }
+}
+
+/// Whether a parameter is `&mut Io`.
+fn borrows(port: &Port) -> bool {
+    port.parameters().first().is_some_and(|typed| matches!(*typed.ty, Type::Reference(_)))
+}
+
+fn io_argument(port: &Port) -> TokenStream {
+    if borrows(port) { quote!(&mut io) } else { quote!(io) }
+}
+
+fn input(port: &Port) -> TokenStream {
+    let (name, io, (payload, _)) = (port.name(), io_argument(port), types(port));
+    quote! {
+        let payload = ::veritee::decode::<#payload>(payload)?;
+        self.#name(#io, payload);
+        ::core::result::Result::Ok(())
+    }
+}
+
+fn handler(port: &Port) -> TokenStream {
+    let (name, io) = (port.name(), io_argument(port));
+    let (payload, answer) = types(port);
+    let decode = quote!(let payload = ::veritee::decode::<#payload>(payload)?;);
+    if port.parameters().len() == 3 {
+        return quote! {
+            #decode
+            self.#name(#io, payload, ::veritee::Token::new(token));
+            ::core::result::Result::Ok(())
+        };
+    }
+    if !borrows(port) {
+        return must_borrow(port);
+    }
+    let fallible = port.returns().is_some_and(|returned| result_value(returned).is_some());
+    let answered = if fallible {
+        quote! {
+            match self.#name(#io, payload) {
+                ::core::result::Result::Ok(answer) => io.answer(token, &answer),
+                ::core::result::Result::Err(code) => io.refuse(token, code),
+            }
+        }
+    } else {
+        quote! {
+            let answer = self.#name(#io, payload);
+            io.answer(token, &answer);
+        }
+    };
+    quote! {
+        #decode
+        let token = ::veritee::Token::<#answer>::new(token);
+        #answered
+        ::core::result::Result::Ok(())
+    }
+}
+
+/// A value comes back, so a request, which ends the handler, cannot be emitted.
+fn must_borrow(port: &Port) -> TokenStream {
+    let span = port.parameters().first().map_or_else(|| port.signature.span(), |typed| typed.ty.span());
+    let advice = "this function returns a value, so it borrows: `io: &mut Io<'_>`";
+    quote_spanned! { span => compile_error!(#advice); }
+}
+
+fn entry(port: &Port) -> TokenStream {
+    let (name, io) = (port.name(), io_argument(port));
+    let (payload, response) = types(port);
+    let (decode, arguments) = if port.parameters().len() == 2 {
+        (quote!(let payload = ::veritee::decode::<#payload>(payload)?;), quote!(, payload))
+    } else {
+        (quote!(::veritee::decode::<()>(payload)?;), quote!())
+    };
+    let Some(response) = response else {
+        return quote! {
+            #decode
+            self.#name(#io #arguments);
+            ::core::result::Result::Ok(())
+        };
+    };
+    if !borrows(port) {
+        return must_borrow(port);
+    }
+    quote! {
+        #decode
+        let response: #response = self.#name(#io #arguments);
+        ::veritee::Message::give(&response, |bytes| io.0.respond(bytes));
+        ::core::result::Result::Ok(())
+    }
+}
+
+fn reply(port: &Port, all: &[Port]) -> TokenStream {
+    let answers =
+        |other: &&Port| matches!(&other.kind, Kind::Reply { request: Some(name) } if name == port.name());
+    let Some(continuation) = all.iter().find(answers) else { return quote!() };
+    let (_, answer) = types(port);
+    let (name, io) = (continuation.name(), io_argument(continuation));
+    quote! {
+        let outcome = match outcome {
+            ::core::result::Result::Ok(bytes) => ::core::result::Result::Ok(::veritee::decode::<#answer>(bytes)?),
+            ::core::result::Result::Err(refusal) => ::core::result::Result::Err(refusal),
+        };
+        self.#name(#io, outcome);
+        ::core::result::Result::Ok(())
+    }
+}
+
+fn late_of<'a>(port: &Port, all: &'a [Port]) -> Option<&'a Port> {
+    all.iter().find(|other| matches!(&other.kind, Kind::Late { input: Some(name) } if name == port.name()))
+}
+
+fn late(port: &Port, all: &[Port]) -> TokenStream {
+    let Some(late) = late_of(port, all) else { return quote!() };
+    let (name, io) = (late.name(), io_argument(late));
+    quote!(self.#name(#io);)
+}
+
+/// Saving, restoring, and the length of the state.
+fn movable(declared: &Declared) -> (TokenStream, TokenStream, TokenStream) {
+    let state = &declared.block.self_ty;
+    if !declared.arguments.movable {
+        let refuse = quote!(let _ = state; ::core::result::Result::Err(::veritee::Malformed));
+        return (quote!(let _ = state;), refuse, quote!(0));
+    }
+    (
+        quote!(::veritee::save(self, state);),
+        quote!(*self = ::veritee::restore(state)?; ::core::result::Result::Ok(())),
+        quote!(<#state as ::veritee::Payload>::BYTES_MAX),
+    )
+}

@@ -1,0 +1,124 @@
+//! `#[derive(Payload)]`: a fixed little-endian layout, field after field.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Data, DataEnum, DeriveInput, Error, Fields, Ident, Result, Type};
+
+/// Derives the layout of a struct or of an enum without fields.
+pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
+    if !item.generics.params.is_empty() {
+        return Err(Error::new(item.generics.span(), "a payload has one layout and cannot be generic"));
+    }
+    match &item.data {
+        Data::Struct(data) => derive_struct(&item.ident, &data.fields),
+        Data::Enum(data) => derive_enum(item, data),
+        Data::Union(data) => Err(Error::new(data.union_token.span(), "a payload is a struct or an enum")),
+    }
+}
+
+fn derive_struct(name: &Ident, fields: &Fields) -> Result<TokenStream> {
+    let Fields::Named(fields) = fields else {
+        return Err(Error::new(
+            fields.span(),
+            "a payload has named fields: other languages call them by name",
+        ));
+    };
+    let names: Vec<&Ident> = fields.named.iter().filter_map(|field| field.ident.as_ref()).collect();
+    let types: Vec<&Type> = fields.named.iter().map(|field| &field.ty).collect();
+    let inner = types.iter().take(types.len().saturating_sub(1)).map(|inner| {
+        quote_spanned! { inner.span() =>
+            const _: () = assert!(
+                !<#inner as ::veritee::Payload>::TRAILING,
+                "only the last field of a payload can be a byte string: put it last"
+            );
+        }
+    });
+    let texts = names.iter().map(ToString::to_string);
+    let text = name.to_string();
+    Ok(quote! {
+        #(#inner)*
+        impl ::veritee::Payload for #name {
+            const NAME: &'static str = #text;
+            const BYTES_MAX: usize = 0 #(+ <#types as ::veritee::Payload>::BYTES_MAX)*;
+            const TRAILING: bool = false #(|| <#types as ::veritee::Payload>::TRAILING)*;
+            const HASH: ::veritee::TypeHash = ::veritee::Hasher::new(#text)
+                #(.field(#texts, <#types as ::veritee::Payload>::HASH))*
+                .finish();
+            fn put(&self, writer: &mut ::veritee::Writer<'_>) {
+                #(::veritee::Payload::put(&self.#names, writer);)*
+            }
+            fn take(reader: &mut ::veritee::Reader<'_>) -> ::core::result::Result<Self, ::veritee::Malformed> {
+                ::core::result::Result::Ok(Self { #(#names: ::veritee::Payload::take(reader)?,)* })
+            }
+        }
+        impl ::veritee::Message for #name {
+            fn give<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R {
+                let mut bytes = [0; <#name as ::veritee::Payload>::BYTES_MAX];
+                to(::veritee::encode(self, &mut bytes))
+            }
+        }
+    })
+}
+
+fn derive_enum(item: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
+    let name = &item.ident;
+    let number = representation(item)?;
+    let mut variants = Vec::new();
+    let mut numbers = Vec::new();
+    for variant in &data.variants {
+        let Some((_, value)) =
+            variant.discriminant.as_ref().filter(|_| matches!(variant.fields, Fields::Unit))
+        else {
+            let advice = "a variant of a payload has a number and no fields: `Name = 1`";
+            return Err(Error::new(variant.span(), advice));
+        };
+        variants.push(&variant.ident);
+        numbers.push(value);
+    }
+    let texts = variants.iter().map(ToString::to_string);
+    let text = name.to_string();
+    let constants: Vec<Ident> = (0..variants.len()).map(|index| format_ident!("V{index}")).collect();
+    Ok(quote! {
+        impl ::veritee::Payload for #name {
+            const NAME: &'static str = #text;
+            const BYTES_MAX: usize = ::core::mem::size_of::<#number>();
+            const TRAILING: bool = false;
+            const HASH: ::veritee::TypeHash = ::veritee::Hasher::new(#text)
+                .field("", <#number as ::veritee::Payload>::HASH)
+                #(.variant(#texts, #numbers as u64))*
+                .finish();
+            fn put(&self, writer: &mut ::veritee::Writer<'_>) {
+                let number: #number = match self { #(Self::#variants => #numbers,)* };
+                ::veritee::Payload::put(&number, writer);
+            }
+            fn take(reader: &mut ::veritee::Reader<'_>) -> ::core::result::Result<Self, ::veritee::Malformed> {
+                #(const #constants: #number = #numbers;)*
+                match <#number as ::veritee::Payload>::take(reader)? {
+                    #(#constants => ::core::result::Result::Ok(Self::#variants),)*
+                    _ => ::core::result::Result::Err(::veritee::Malformed),
+                }
+            }
+        }
+        impl ::veritee::Message for #name {
+            fn give<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R {
+                let mut bytes = [0; <#name as ::veritee::Payload>::BYTES_MAX];
+                to(::veritee::encode(self, &mut bytes))
+            }
+        }
+    })
+}
+
+/// The integer of `#[repr(u8)]`.
+fn representation(item: &DeriveInput) -> Result<Ident> {
+    for attribute in item.attrs.iter().filter(|attribute| attribute.path().is_ident("repr")) {
+        let number: Ident = attribute.parse_args()?;
+        if ["u8", "u16", "u32", "i8", "i16", "i32"].iter().any(|allowed| number == allowed) {
+            return Ok(number);
+        }
+    }
+    Err(Error::new(
+        item.ident.span(),
+        "an enum as payload says how long it is: `#[repr(u8)]`, `u16` or `u32`",
+    ))
+}

@@ -58,6 +58,17 @@ impl Drop for Host {
     }
 }
 
+/// What a pull came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pulled {
+    /// Nothing waits any more.
+    All,
+    /// More may wait.
+    Some,
+    /// The instance is not the module's any more, or broke its channel.
+    Gone,
+}
+
 /// The folder of a module: its image, and the folder of its instance.
 pub(crate) fn folder(state: &Path, number: u32) -> PathBuf {
     state.join("modules").join(number.to_string())
@@ -174,10 +185,18 @@ fn watch(fd: BorrowedFd<'_>) -> std::io::Result<AsyncFd<OwnedFd>> {
 async fn watch_outputs(shared: Shared, module: ModuleIndex, instance: u64, wake: AsyncFd<OwnedFd>) {
     loop {
         // What an adopted instance left before this daemon came is pulled without waiting.
-        while shared.with(|node| node.pull(module, instance)) {
-            tokio::task::yield_now().await;
+        loop {
+            match shared.with(|node| node.pull(module, instance)) {
+                Pulled::All => break,
+                Pulled::Some => tokio::task::yield_now().await,
+                Pulled::Gone => return,
+            }
         }
         let Ok(mut ready) = wake.readable().await else { return };
+        if ready.ready().is_read_closed() {
+            // The other end is gone; its death is watched elsewhere.
+            return;
+        }
         // Cleared before the pull: a doorbell that rings in between is not missed.
         ready.clear_ready();
     }
@@ -187,7 +206,7 @@ async fn watch_death(shared: Shared, module: ModuleIndex, instance: u64, death: 
     let Ok(ready) = death.readable().await else { return };
     drop(ready);
     let restart = shared.with(|node| {
-        while node.pull(module, instance) {}
+        while node.pull(module, instance) == Pulled::Some {}
         node.died(module, instance)
     });
     if let Some(platform) = restart
@@ -199,12 +218,12 @@ async fn watch_death(shared: Shared, module: ModuleIndex, instance: u64, death: 
 
 impl Node {
     /// Takes outputs of a module; true when more may wait.
-    pub(crate) fn pull(&mut self, module: ModuleIndex, instance: u64) -> bool {
+    pub(crate) fn pull(&mut self, module: ModuleIndex, instance: u64) -> Pulled {
         let now = self.now();
         let Some(host) = self.hosts.get_mut(module).filter(|host| host.instance == instance) else {
-            return false;
+            return Pulled::Gone;
         };
-        let Some(hosted) = host.hosted.as_mut() else { return false };
+        let Some(hosted) = host.hosted.as_mut() else { return Pulled::Gone };
         let router = &mut self.router;
         let mut broken = None;
         let pulled = hosted.pull(PULL_MAX, &mut |output| {
@@ -223,9 +242,9 @@ impl Node {
             tracing::error!(module = host.name, fault, "a module broke its channel and is ended");
             host.broken = Some(fault);
             hosted.end();
-            return false;
+            return Pulled::Gone;
         }
-        pulled == PULL_MAX
+        if pulled == PULL_MAX { Pulled::Some } else { Pulled::All }
     }
 
     /// Notes that an instance has ended. Gives the platform when it is to be started again.

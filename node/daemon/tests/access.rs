@@ -167,7 +167,7 @@ async fn loading_is_idempotent_and_refusals_are_clear() {
 
 #[tokio::test]
 async fn a_death_is_reported_and_a_module_restarts_if_it_is_to() {
-    let mut node = Node::start();
+    let mut node = Node::configured(|config| config.end_modules = true);
     let owner = Identity::generate().unwrap();
     let client = node.enrol(&owner).await;
     client.call(load("mortal", b"image")).await.unwrap();
@@ -192,7 +192,6 @@ async fn a_death_is_reported_and_a_module_restarts_if_it_is_to() {
     assert!(matches!(client.call(attest("phoenix")).await.unwrap(), Response::Entered { status: 0, .. }));
     client.call(load("mortal", b"image")).await.unwrap();
     assert!(modules(&client).await[0].alive, "loading the same image again revives it");
-    node.config.end_modules = true;
     node.stop();
     assert_eq!(node.platform.with("phoenix", |instance| instance.reason.clone()).as_deref(), Some("ended"));
 }

@@ -78,11 +78,11 @@ impl Port {
 
     /// Parameters behind `self`.
     pub(crate) fn parameters(&self) -> Vec<&syn::PatType> {
-        let typed = |argument| match argument {
-            &FnArg::Typed(ref typed) => Some(typed),
+        let typed = self.signature.inputs.iter().filter_map(|argument| match argument {
+            FnArg::Typed(typed) => Some(typed),
             FnArg::Receiver(_) => None,
-        };
-        self.signature.inputs.iter().filter_map(typed).collect()
+        });
+        typed.collect()
     }
 
     pub(crate) fn returns(&self) -> Option<&Type> {

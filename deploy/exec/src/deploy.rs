@@ -1,0 +1,331 @@
+//! The whole way of a deployment. Doing it again changes only what differs; interrupted anywhere, the next call finishes.
+
+use crate::connect::{Connected, Desks, Side, Wire, connect};
+use crate::desk::Desk;
+use crate::fleet::Fleet;
+use crate::state::State;
+use crate::{ExecError, Talk, hex};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use veritee_ids::{ControlKind, Lifecycle, OperationId, PortIndex};
+use veritee_node_protocol::{ModuleName, Remote, Request};
+use veritee_platform::{OwnerPlatform, VerifyPolicy};
+use veritee_session::{OwnerIdentity, OwnerRoot};
+use veritee_wire::layout::{OperationName, RowName};
+
+const NO_OPERATION: OperationId = OperationId([0; 16]);
+
+/// A module that should run.
+#[derive(Clone, Debug)]
+pub struct ModuleTarget {
+    /// Its node.
+    pub node: String,
+    /// Its platform's word.
+    pub platform: String,
+    /// Its image.
+    pub image: PathBuf,
+    /// Its reference measurement.
+    pub measurement: Vec<u8>,
+    /// Its node starts it again, fresh, when it dies.
+    pub restart: bool,
+}
+
+/// A timer that should tick.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TimerTarget {
+    /// Its name.
+    pub name: String,
+    /// The module.
+    pub module: String,
+    /// The user entry.
+    pub entry: PortIndex,
+    /// Its period.
+    pub every: Duration,
+}
+
+/// What should be, resolved: everything was checked before anything is touched.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The application's name.
+    pub application: String,
+    /// Modules by name.
+    pub modules: BTreeMap<String, ModuleTarget>,
+    /// Connections.
+    pub wires: Vec<Wire>,
+    /// Timers.
+    pub timers: Vec<TimerTarget>,
+    /// The owner's policy.
+    pub policy: VerifyPolicy,
+}
+
+/// Who deploys.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// His identity, measured into images.
+    pub identity: OwnerIdentity,
+    /// His root.
+    pub root: OwnerRoot,
+}
+
+/// What stands after a deployment.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Sessions with all modules.
+    pub desks: Desks,
+    /// Connections by name.
+    pub connected: BTreeMap<String, Connected>,
+}
+
+/// A deployment's surroundings.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "holds a trait object")]
+pub struct Place<'a> {
+    /// What should be.
+    pub target: &'a Target,
+    /// The nodes.
+    pub fleet: &'a Fleet,
+    /// The owner.
+    pub owner: &'a Owner,
+    /// Where progress is told.
+    pub talk: &'a dyn Talk,
+}
+
+/// Brings an application up: loads, attests, connects, activates, starts timers.
+///
+/// # Errors
+/// The first thing that fails; what was done stands, and the next call goes on from there.
+pub async fn bring_up(place: Place<'_>, state: &mut State) -> Result<Deployment, ExecError> {
+    unload_strangers(place, state).await?;
+    load(place, state).await?;
+    let mut desks = attest(place, state).await?;
+    remove_rows(place, state, &mut desks).await?;
+    route(place, state).await?;
+    let connected = connect_all(place, state, &mut desks).await?;
+    activate(&mut desks).await?;
+    start_timers(place, state).await?;
+    Ok(Deployment { desks, connected })
+}
+
+impl Place<'_> {
+    fn platform(&self, module: &ModuleTarget) -> Result<Box<dyn OwnerPlatform>, ExecError> {
+        crate::platforms::platform(&module.platform).ok_or_else(|| ExecError::NoSuch {
+            what: "platform",
+            name: module.platform.clone(),
+            candidates: crate::platforms::words().into_iter().map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// The name of a module at nodes.
+#[must_use]
+pub fn name_of(state: &State, module: &str) -> ModuleName {
+    ModuleName { application: state.application.0, module: module.to_owned() }
+}
+
+/// Ends modules that are not in the descriptor any more, or live on another node.
+async fn unload_strangers(place: Place<'_>, state: &mut State) -> Result<(), ExecError> {
+    for (module, node) in state.placed.clone() {
+        if place.target.modules.get(&module).is_some_and(|target| target.node == node) {
+            continue;
+        }
+        let request = Request::Unload { name: name_of(state, &module) };
+        place.fleet.node(&node)?.tell(request, "unload").await?;
+        state.forget(&module)?;
+        place.talk.done(&format!("unloaded {module} from {node}"));
+    }
+    Ok(())
+}
+
+async fn load(place: Place<'_>, state: &mut State) -> Result<(), ExecError> {
+    for (module, target) in &place.target.modules {
+        place.talk.doing("load", &format!("loading {module} on {}", target.node));
+        let image = std::fs::read(&target.image).map_err(ExecError::file("read", &target.image))?;
+        let node = place.fleet.node(&target.node)?;
+        state.place(module, &target.node)?;
+        let name = name_of(state, module);
+        let request = Request::Load {
+            name: name.clone(),
+            platform: target.platform.clone(),
+            image: image.clone(),
+            restart: target.restart,
+        };
+        if let Err(error) = node.tell(request.clone(), "load").await {
+            if !is_taken(&error) {
+                return Err(error);
+            }
+            // The same name with another image: the old one makes room.
+            node.tell(Request::Unload { name }, "unload").await?;
+            node.tell(request, "load").await?;
+        }
+    }
+    Ok(())
+}
+
+fn is_taken(error: &ExecError) -> bool {
+    use veritee_node_client::ClientError;
+    use veritee_node_protocol::FailureKind;
+    matches!(error, ExecError::Node { source: ClientError::Refused(failure), .. } if failure.kind == FailureKind::Taken)
+}
+
+async fn attest(place: Place<'_>, state: &State) -> Result<Desks, ExecError> {
+    let mut desks = Desks::new();
+    for (module, target) in &place.target.modules {
+        let desk = open_desk(place, state, module, target).await?;
+        place.talk.done(&format!(
+            "attested {module} on {}: {}{}, measurement {}…",
+            target.node,
+            target.platform,
+            if desk.verified.simulated { " (unprotected or simulated)" } else { "" },
+            hex(desk.verified.measurement.get(..8).unwrap_or_default()),
+        ));
+        desks.insert(module.clone(), desk);
+    }
+    Ok(desks)
+}
+
+/// Attests one module and opens a session with it.
+///
+/// # Errors
+/// As [`Desk::open`].
+pub async fn open_desk(
+    place: Place<'_>,
+    state: &State,
+    module: &str,
+    target: &ModuleTarget,
+) -> Result<Desk, ExecError> {
+    let platform = place.platform(target)?;
+    let node = place.fleet.node(&target.node)?;
+    let expected = (target.measurement.as_slice(), &place.target.policy);
+    Desk::open(node, name_of(state, module), &*platform, expected, &place.owner.identity).await
+}
+
+/// Frees rows that no connection of the descriptor uses.
+async fn remove_rows(place: Place<'_>, state: &mut State, desks: &mut Desks) -> Result<(), ExecError> {
+    let ends: Vec<_> = place
+        .target
+        .wires
+        .iter()
+        .flat_map(|wire| wire.from.iter().chain(&wire.to).map(|end| (end.module.clone(), end.row, wire.id)))
+        .collect();
+    for (module, desk) in desks {
+        for row in desk.status().await?.rows {
+            if ends.contains(&(module.clone(), row.row, row.connection)) {
+                continue;
+            }
+            desk.remove(&RowName { row: row.row, connection: row.connection }).await?;
+            let unroute = Request::Unroute { application: state.application.0, connection: row.connection.0 };
+            desk.node.tell(unroute, "unroute").await?;
+            place.talk.done(&format!("removed connection {} from {module}", row.connection));
+        }
+    }
+    let gone: Vec<String> = state
+        .assigned
+        .keys()
+        .filter(|name| !place.target.wires.iter().any(|wire| wire.name == **name))
+        .cloned()
+        .collect();
+    gone.iter().try_for_each(|name| state.remove(name))
+}
+
+async fn route(place: Place<'_>, state: &State) -> Result<(), ExecError> {
+    for wire in &place.target.wires {
+        route_wire(place, state, wire).await?;
+    }
+    Ok(())
+}
+
+/// Tells both nodes of a connection about each other.
+async fn route_wire(place: Place<'_>, state: &State, wire: &Wire) -> Result<(), ExecError> {
+    let node_of = |module: &str| place.target.modules.get(module).map_or("", |target| target.node.as_str());
+    let Some(to) = wire.end(Side::Target) else { return Ok(()) };
+    let to_node = node_of(&to.module);
+    let source = match &wire.from {
+        None => Remote::Owner,
+        Some(from) => place.fleet.remote(to_node, node_of(&from.module), &from.module)?,
+    };
+    let route = Request::RouteIn {
+        application: state.application.0,
+        connection: wire.id.0,
+        target: to.module.clone(),
+        target_row: to.row.0,
+        source,
+        deadline_ms: wire.deadline_ms,
+        port: to.port.0,
+    };
+    place.fleet.node(to_node)?.tell(route, "route").await?;
+    let Some(from) = &wire.from else { return Ok(()) };
+    let from_node = node_of(&from.module);
+    let route = Request::RouteOut {
+        application: state.application.0,
+        connection: wire.id.0,
+        source: from.module.clone(),
+        source_row: from.row.0,
+        target: place.fleet.remote(from_node, to_node, &to.module)?,
+    };
+    place.fleet.node(from_node)?.tell(route, "route").await
+}
+
+async fn connect_all(
+    place: Place<'_>,
+    state: &mut State,
+    desks: &mut Desks,
+) -> Result<BTreeMap<String, Connected>, ExecError> {
+    let mut connected = BTreeMap::new();
+    for wire in place.target.wires.iter().filter(|wire| wire.from.is_some()) {
+        place.talk.doing("connect", &format!("connecting {}", wire.name));
+        let came = connect(wire, desks, state, &place.owner.root).await?;
+        if let (Some(dead), Some(from)) = (came.dead, &wire.from) {
+            let request =
+                Request::EpochDead { application: state.application.0, connection: wire.id.0, epoch: dead.0 };
+            crate::connect::desk(desks, &from.module).node.tell(request, "epoch-dead").await?;
+        }
+        if came.opened {
+            place.talk.done(&format!(
+                "connected {}: {}, epoch {}",
+                wire.name,
+                wire.cipher.word(),
+                came.epoch
+            ));
+        }
+        connected.insert(wire.name.clone(), came);
+    }
+    Ok(connected)
+}
+
+async fn activate(desks: &mut Desks) -> Result<(), ExecError> {
+    for desk in desks.values_mut() {
+        if desk.status().await?.head.lifecycle == Lifecycle::New {
+            desk.ask(ControlKind::Activate, &OperationName { operation: NO_OPERATION }).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn start_timers(place: Place<'_>, state: &State) -> Result<(), ExecError> {
+    for timer in &place.target.timers {
+        let node = place.target.modules.get(&timer.module).map_or("", |target| target.node.as_str());
+        let request = Request::SetTimer {
+            name: name_of(state, &timer.module),
+            timer: timer.name.clone(),
+            entry: timer.entry.0,
+            period_ms: u32::try_from(timer.every.as_millis()).unwrap_or(u32::MAX),
+        };
+        place.fleet.node(node)?.tell(request, "set-timer").await?;
+    }
+    Ok(())
+}
+
+/// Stops all timers of the descriptor.
+///
+/// # Errors
+/// [`ExecError::Node`].
+pub async fn stop_timers(place: Place<'_>, state: &State) -> Result<(), ExecError> {
+    for timer in &place.target.timers {
+        let node = place.target.modules.get(&timer.module).map_or("", |target| target.node.as_str());
+        let name = name_of(state, &timer.module);
+        let request = Request::RemoveTimer { name, timer: timer.name.clone() };
+        place.fleet.node(node)?.tell(request, "remove-timer").await?;
+    }
+    Ok(())
+}

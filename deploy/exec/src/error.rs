@@ -1,0 +1,153 @@
+//! What can go wrong while acting, by who is to blame.
+
+use std::path::PathBuf;
+use veritee_ids::{ControlKind, ControlResult, Status};
+use veritee_node_client::{ClientError, IdentityError};
+use veritee_platform::PlatformError;
+use veritee_session::SessionError;
+
+/// Why an action failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecError {
+    /// The operating system has no randomness.
+    #[error("the operating system gives no random bytes")]
+    NoEntropy,
+    /// A file cannot be read, written or locked.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was being done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// Another process of the tool works on this application.
+    #[error("another veritee is working on this application ({} is locked); wait for it to end", .0.display())]
+    Locked(PathBuf),
+    /// The state folder does not fit.
+    #[error("the state in {} does not fit: {reason}", path.display())]
+    BadState {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The owner's identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A node is not enrolled.
+    #[error(
+        "node {node} is not known: add it with `veritee node add {node} ADDRESS --fingerprint F --token T`"
+    )]
+    UnknownNode {
+        /// The node.
+        node: String,
+    },
+    /// A node did not do what it was asked.
+    #[error("node {node}: {source}")]
+    Node {
+        /// The node.
+        node: String,
+        /// What the client says.
+        source: ClientError,
+    },
+    /// A node answered with something else than was asked.
+    #[error("node {node} gave an answer that makes no sense to {asked}")]
+    StrangeAnswer {
+        /// The node.
+        node: String,
+        /// What was asked.
+        asked: &'static str,
+    },
+    /// A node process did not start.
+    #[error("node {node} does not start: {reason}")]
+    NodeStart {
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// Building or verifying failed.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// Evidence of a module was refused, or the session could not be opened.
+    #[error("module {module}: {source}")]
+    Session {
+        /// The module.
+        module: String,
+        /// Why.
+        source: SessionError,
+    },
+    /// A module refused an entry.
+    #[error("module {module} answers {status} to {asked}")]
+    Refused {
+        /// The module.
+        module: String,
+        /// What it was asked.
+        asked: String,
+        /// Its status.
+        status: &'static str,
+    },
+    /// A module refused a control request.
+    #[error("module {module} refuses {}: {}", kind.word(), result.word())]
+    Control {
+        /// The module.
+        module: String,
+        /// What was asked.
+        kind: ControlKind,
+        /// Why.
+        result: ControlResult,
+    },
+    /// A connection, entry or module that does not exist.
+    #[error("there is no {what} {name:?}{}", did_you_mean(candidates))]
+    NoSuch {
+        /// What it should be.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What there is.
+        candidates: Vec<String>,
+    },
+    /// All slots of a direct connection are held.
+    #[error(
+        "all callers' slots of {connection} are held by other processes; wait with --wait, or raise `callers`"
+    )]
+    NoSlot {
+        /// The connection.
+        connection: String,
+    },
+    /// A direct event or request did not get through.
+    #[error("{connection}: {what}")]
+    Direct {
+        /// The connection.
+        connection: String,
+        /// What happened.
+        what: String,
+    },
+    /// The program of a node is missing.
+    #[error("the program veritee-node is missing: {0}")]
+    NoProgram(String),
+}
+
+fn did_you_mean(candidates: &[String]) -> String {
+    if candidates.is_empty() { String::new() } else { format!("; there is: {}", candidates.join(", ")) }
+}
+
+impl ExecError {
+    /// A module's refusal of an entry.
+    pub(crate) fn refused(module: &str, asked: impl Into<String>, status: u16) -> Self {
+        let status = Status::try_from(status).map_or("an unknown status", Status::word);
+        Self::Refused { module: module.to_owned(), asked: asked.into(), status }
+    }
+
+    /// A file that cannot be used.
+    pub(crate) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+}

@@ -1,0 +1,156 @@
+//! Who the owner is: his identity, his root, the nodes that know him. Files of mode 0600 in one folder.
+
+use crate::{ExecError, random};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use veritee_node_client::{Identity, parse_fingerprint};
+use veritee_session::{OwnerIdentity, OwnerRoot};
+use zeroize::Zeroizing;
+
+const IDENTITY: &str = "identity.key";
+const ROOT: &str = "root.key";
+const NODES: &str = "nodes.json";
+
+/// An owner's folder.
+#[derive(Clone, Debug)]
+pub struct Home {
+    folder: PathBuf,
+}
+
+/// A node that knows the owner.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KnownNode {
+    /// `host:port`.
+    pub address: String,
+    /// Its identity in hexadecimal.
+    pub fingerprint: String,
+}
+
+impl KnownNode {
+    /// The identity's bytes.
+    ///
+    /// # Errors
+    /// [`ExecError::BadState`] when they are none.
+    pub fn identity(&self) -> Result<[u8; 32], ExecError> {
+        parse_fingerprint(&self.fingerprint).map_err(|_| ExecError::BadState {
+            path: NODES.into(),
+            reason: format!("{:?} is no fingerprint", self.fingerprint),
+        })
+    }
+}
+
+impl Home {
+    /// The folder of this user: `$VERITEE_HOME_DIR`, else `$XDG_CONFIG_HOME/veritee`, else `~/.config/veritee`.
+    #[must_use]
+    pub fn of_user() -> Self {
+        let named = std::env::var_os("VERITEE_HOME_DIR").map(PathBuf::from);
+        let config = std::env::var_os("XDG_CONFIG_HOME").map(|folder| PathBuf::from(folder).join("veritee"));
+        let home = || std::env::home_dir().unwrap_or_default().join(".config/veritee");
+        Self::at(named.or(config).unwrap_or_else(home))
+    }
+
+    /// An owner's folder anywhere.
+    #[must_use]
+    pub const fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The owner's identity; made when there is none.
+    ///
+    /// # Errors
+    /// [`ExecError::File`] or [`ExecError::Identity`].
+    pub fn identity(&self) -> Result<Identity, ExecError> {
+        self.make()?;
+        let path = self.folder.join(IDENTITY);
+        if !path.exists() {
+            Identity::generate()?.save(&path)?;
+        }
+        Ok(Identity::load(&path)?)
+    }
+
+    /// The same identity, as the modules' owner.
+    ///
+    /// # Errors
+    /// As [`identity`](Self::identity).
+    pub fn owner(&self) -> Result<OwnerIdentity, ExecError> {
+        Ok(OwnerIdentity::from_seed(&self.identity()?.seed()))
+    }
+
+    /// The owner's root; made when there is none.
+    ///
+    /// # Errors
+    /// [`ExecError::File`], [`ExecError::BadState`] or [`ExecError::NoEntropy`].
+    pub fn root(&self) -> Result<OwnerRoot, ExecError> {
+        self.make()?;
+        let path = self.folder.join(ROOT);
+        if !path.exists() {
+            let bytes = Zeroizing::new(random::<32>()?);
+            write_new(&path, bytes.as_slice())?;
+        }
+        let bytes = Zeroizing::new(fs::read(&path).map_err(ExecError::file("read", &path))?);
+        let bytes: Result<[u8; 32], _> = bytes.as_slice().try_into();
+        let reason = "a root has 32 bytes; restore it from a backup".to_owned();
+        bytes.map(OwnerRoot::new).map_err(|_| ExecError::BadState { path, reason })
+    }
+
+    /// The nodes that know the owner, by name.
+    ///
+    /// # Errors
+    /// [`ExecError::File`] or [`ExecError::BadState`].
+    pub fn nodes(&self) -> Result<BTreeMap<String, KnownNode>, ExecError> {
+        let path = self.folder.join(NODES);
+        if !path.exists() {
+            return Ok(BTreeMap::new());
+        }
+        let text = fs::read_to_string(&path).map_err(ExecError::file("read", &path))?;
+        serde_json::from_str(&text).map_err(|error| ExecError::BadState { path, reason: error.to_string() })
+    }
+
+    /// Replaces the list of nodes.
+    ///
+    /// # Errors
+    /// [`ExecError::File`].
+    pub fn set_nodes(&self, nodes: &BTreeMap<String, KnownNode>) -> Result<(), ExecError> {
+        self.make()?;
+        let path = self.folder.join(NODES);
+        let text = serde_json::to_string_pretty(nodes).expect("names and texts are JSON");
+        replace(&path, text.as_bytes())
+    }
+
+    fn make(&self) -> Result<(), ExecError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(ExecError::file("make", &self.folder))
+    }
+}
+
+/// Writes a new file of mode 0600, durably.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), ExecError> {
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(ExecError::file("create", path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(ExecError::file("write", path))?;
+    sync_folder(path)
+}
+
+/// Replaces a file at once and durably.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ExecError> {
+    let draft = path.with_extension("draft");
+    let _ = fs::remove_file(&draft);
+    write_new(&draft, bytes)?;
+    fs::rename(&draft, path).map_err(ExecError::file("replace", path))?;
+    sync_folder(path)
+}
+
+pub(crate) fn sync_folder(path: &Path) -> Result<(), ExecError> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(ExecError::file("sync", folder))
+}

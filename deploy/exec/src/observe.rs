@@ -1,0 +1,204 @@
+//! What is true (sealed status) and what nodes claim (figures), side by side.
+
+use crate::connect::{Desks, Side};
+use crate::deploy::{Deployment, Place};
+use crate::state::State;
+use crate::{ExecError, hex};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use veritee_ids::ConnectionId;
+use veritee_node_protocol::ConnectionFigures;
+use veritee_wire::layout::RowStatus;
+
+/// An application, as `run` and `status` print it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Report {
+    /// Its name.
+    pub application: String,
+    /// Its modules.
+    pub modules: Vec<ModuleReport>,
+    /// Its connections.
+    pub connections: Vec<ConnectionReport>,
+}
+
+/// A module.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ModuleReport {
+    /// Its name.
+    pub name: String,
+    /// Its node.
+    pub node: String,
+    /// Its platform.
+    pub platform: String,
+    /// Its evidence was accepted and a session is open.
+    pub attested: bool,
+    /// Unprotected or simulated.
+    pub simulated: bool,
+    /// Its measurement in hexadecimal.
+    pub measurement: String,
+}
+
+/// A connection. `sent` and `accepted` come from the modules' sealed status, the rest are the nodes' claims.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ConnectionReport {
+    /// Its name.
+    pub name: String,
+    /// `module.port`, or `owner`.
+    pub from: String,
+    /// `module.port`.
+    pub to: String,
+    /// Its cipher.
+    pub cipher: String,
+    /// Its epoch.
+    pub epoch: u32,
+    /// Events that the source emitted in this epoch.
+    pub sent: u64,
+    /// Events that the target accepted in this epoch.
+    pub accepted: u64,
+    /// Frames that came again.
+    pub duplicates: u64,
+    /// Frames that were refused.
+    pub refused: u64,
+    /// Frames that a node dropped for good.
+    pub dropped: u64,
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// [`ExecError::Node`] or what a module refuses.
+pub async fn report(
+    place: Place<'_>,
+    state: &State,
+    deployment: &mut Deployment,
+    ports: &dyn Fn(&str, u16) -> String,
+) -> Result<Report, ExecError> {
+    let rows = rows(&mut deployment.desks).await?;
+    let figures = figures(place, state).await?;
+    let modules = place.target.modules.iter().map(|(name, target)| {
+        let verified = deployment.desks.get(name).map(|desk| &desk.verified);
+        ModuleReport {
+            name: name.clone(),
+            node: target.node.clone(),
+            platform: target.platform.clone(),
+            attested: verified.is_some(),
+            simulated: verified.is_none_or(|verified| verified.simulated),
+            measurement: verified.map_or_else(String::new, |verified| hex(&verified.measurement)),
+        }
+    });
+    let connections = place.target.wires.iter().map(|wire| {
+        let row = |side| {
+            let end = wire.end(side)?;
+            rows.get(&(end.module.clone(), end.row.0)).filter(|row| row.connection == wire.id)
+        };
+        let (source, target) = (row(Side::Source), row(Side::Target));
+        let claimed = figures.get(&wire.id).copied().unwrap_or_default();
+        let end = |side: Side| {
+            wire.end(side).map_or_else(|| "owner".to_owned(), |end| ports(&end.module, end.port.0))
+        };
+        let direct: u64 = wire
+            .to
+            .iter()
+            .filter_map(|end| rows.get(&(end.module.clone(), end.row.0)))
+            .map(|row| row.next.0)
+            .sum();
+        let accepted = if wire.from.is_some() { target.map_or(0, |row| row.next.0) } else { direct };
+        ConnectionReport {
+            name: wire.name.clone(),
+            from: end(Side::Source),
+            to: end(Side::Target),
+            cipher: wire.cipher.word().to_owned(),
+            epoch: target.map_or(0, |row| row.epoch.0),
+            sent: if wire.from.is_some() { source.map_or(0, |row| row.next.0) } else { direct },
+            accepted,
+            duplicates: claimed.duplicates,
+            refused: claimed.refused,
+            dropped: claimed.dropped,
+        }
+    });
+    Ok(Report {
+        application: place.target.application.clone(),
+        modules: modules.collect(),
+        connections: connections.collect(),
+    })
+}
+
+type Rows = BTreeMap<(String, u16), RowStatus>;
+
+async fn rows(desks: &mut Desks) -> Result<Rows, ExecError> {
+    let mut rows = Rows::new();
+    for (module, desk) in desks {
+        for row in desk.status().await?.rows {
+            rows.insert((module.clone(), row.row.0), row);
+        }
+    }
+    Ok(rows)
+}
+
+/// Claims of both nodes of each connection, added up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Claims {
+    duplicates: u64,
+    refused: u64,
+    dropped: u64,
+}
+
+async fn figures(place: Place<'_>, state: &State) -> Result<BTreeMap<ConnectionId, Claims>, ExecError> {
+    let mut all: BTreeMap<ConnectionId, Claims> = BTreeMap::new();
+    for node in place.fleet.0.values() {
+        for ConnectionFigures { connection, source, duplicates, refused, dropped, .. } in
+            node.figures(state.application.0).await?.connections
+        {
+            let claims = all.entry(ConnectionId(connection)).or_default();
+            // Verdicts are counted where they are given; drops on both sides.
+            if !source {
+                claims.duplicates += duplicates;
+                claims.refused += refused;
+            }
+            claims.dropped += dropped;
+        }
+    }
+    Ok(all)
+}
+
+/// Waits until every node's outbox is empty and every connection's counters agree, or the time is over.
+///
+/// Handlers may emit while others drain, so one pass over the nodes is not enough.
+///
+/// # Errors
+/// [`ExecError::Node`] or what a module refuses.
+pub async fn drain(
+    place: Place<'_>,
+    state: &State,
+    desks: &mut Desks,
+    patience: Duration,
+) -> Result<bool, ExecError> {
+    let end = Instant::now() + patience;
+    loop {
+        let mut left = 0;
+        for node in place.fleet.0.values() {
+            left += node.drain(state.application.0, Duration::from_millis(500)).await?;
+        }
+        if left == 0 && settled(place, &rows(desks).await?) {
+            return Ok(true);
+        }
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+    }
+}
+
+/// Whether all that was sent was accepted.
+fn settled(place: Place<'_>, rows: &Rows) -> bool {
+    place.target.wires.iter().all(|wire| {
+        let row = |side| {
+            let end = wire.end(side)?;
+            rows.get(&(end.module.clone(), end.row.0))
+        };
+        match (row(Side::Source), row(Side::Target)) {
+            (Some(source), Some(target)) => (source.epoch, source.next) == (target.epoch, target.next),
+            _ => true,
+        }
+    })
+}

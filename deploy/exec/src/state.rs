@@ -1,0 +1,276 @@
+//! What an owner knows of an application, durable: a journal in `.veritee/` beside the descriptor.
+//!
+//! A line of JSON an entry, each synced before the effect that it announces. A torn last line is an entry that was not
+//! written. The folder is locked while a process of the tool uses it.
+
+use crate::home::sync_folder;
+use crate::{ExecError, hex, random};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use veritee_ids::{ActivationId, ApplicationId, ConnectionId, Epoch};
+use veritee_session::keys::EpochRecord;
+
+/// Version of the journal.
+const VERSION: u32 = 1;
+const JOURNAL: &str = "journal";
+const LOCK: &str = "lock";
+
+/// One entry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "entry", deny_unknown_fields)]
+enum Entry {
+    /// The first line.
+    Application { version: u32, name: String, id: String },
+    /// A connection has its number and rows.
+    Assigned { connection: String, assignment: Assignment },
+    /// A connection is gone.
+    Removed { connection: String },
+    /// An epoch is about to be opened.
+    Epoch { connection: u16, epoch: u32, salt: String, source: String, target: String },
+    /// Where a module is.
+    Placed { module: String, node: String },
+    /// A module is gone.
+    Forgotten { module: String },
+}
+
+/// Number and rows of a connection; they stay as long as it exists.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Its number.
+    pub id: u16,
+    /// Row at the source; `None` for direct connections.
+    pub source_row: Option<u16>,
+    /// Rows at the target: one, or one a caller.
+    pub target_rows: Vec<u16>,
+}
+
+/// The state of an application, loaded and locked.
+#[derive(Debug)]
+pub struct State {
+    folder: PathBuf,
+    journal: File,
+    _lock: File,
+    /// The application's UUID.
+    pub application: ApplicationId,
+    /// Connections by name.
+    pub assigned: BTreeMap<String, Assignment>,
+    /// The newest epoch of each connection (and caller's slot), durable before its first set-key left.
+    pub epochs: BTreeMap<u16, EpochRecord>,
+    /// Nodes of modules.
+    pub placed: BTreeMap<String, String>,
+}
+
+impl State {
+    /// Opens the state of an application, or makes it.
+    ///
+    /// # Errors
+    /// [`ExecError::Locked`] while another process uses it; [`ExecError::BadState`] when it belongs to another application
+    /// or version; [`ExecError::File`].
+    pub fn open(folder: &Path, name: &str) -> Result<Self, ExecError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(ExecError::file("make", folder))?;
+        let lock = lock(&folder.join(LOCK))?;
+        let path = folder.join(JOURNAL);
+        let text = if path.exists() {
+            fs::read_to_string(&path).map_err(ExecError::file("read", &path))?
+        } else {
+            String::new()
+        };
+        let journal = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        let mut state = Self {
+            folder: folder.to_owned(),
+            journal: journal.map_err(ExecError::file("open", &path))?,
+            _lock: lock,
+            application: ApplicationId([0; 16]),
+            assigned: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            placed: BTreeMap::new(),
+        };
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        if whole == 0 {
+            state.begin(name)?;
+        } else {
+            if whole < text.len() {
+                // The last entry was being written when the tool ended: its effect never began.
+                let length = u64::try_from(whole).unwrap_or(u64::MAX);
+                state.journal.set_len(length).map_err(ExecError::file("mend", &path))?;
+            }
+            for line in text[..whole].lines() {
+                let entry = serde_json::from_str(line).map_err(|error| state.bad(error.to_string()))?;
+                state.take(entry, name)?;
+            }
+        }
+        Ok(state)
+    }
+
+    /// Whether a folder holds a state.
+    #[must_use]
+    pub fn exists(folder: &Path) -> bool {
+        folder.join(JOURNAL).exists()
+    }
+
+    fn begin(&mut self, name: &str) -> Result<(), ExecError> {
+        let path = self.folder.join(JOURNAL);
+        self.journal.set_len(0).map_err(ExecError::file("begin", &path))?;
+        self.application = ApplicationId(random()?);
+        self.write(&Entry::Application {
+            version: VERSION,
+            name: name.to_owned(),
+            id: hex(&self.application.0),
+        })?;
+        sync_folder(&path)
+    }
+
+    fn bad(&self, reason: impl Into<String>) -> ExecError {
+        ExecError::BadState { path: self.folder.join(JOURNAL), reason: reason.into() }
+    }
+
+    fn take(&mut self, entry: Entry, name: &str) -> Result<(), ExecError> {
+        match entry {
+            Entry::Application { version, .. } if version != VERSION => {
+                return Err(self.bad(format!("it has version {version}, this tool writes {VERSION}")));
+            }
+            Entry::Application { name: found, .. } if found != name => {
+                let advice = "take `down` the other one first, or move its `.veritee` folder away";
+                return Err(
+                    self.bad(format!("it belongs to the application {found:?}, not {name:?}; {advice}"))
+                );
+            }
+            Entry::Application { id, .. } => self.application = ApplicationId(self.bytes(&id)?),
+            Entry::Assigned { connection, assignment } => {
+                self.assigned.insert(connection, assignment);
+            }
+            Entry::Removed { connection } => {
+                self.assigned.remove(&connection);
+            }
+            Entry::Epoch { connection, epoch, salt, source, target } => {
+                let record = EpochRecord {
+                    application: self.application,
+                    connection: ConnectionId(connection),
+                    epoch: Epoch(epoch),
+                    salt: self.bytes(&salt)?,
+                    source: ActivationId(self.bytes(&source)?),
+                    target: ActivationId(self.bytes(&target)?),
+                };
+                self.epochs.insert(connection, record);
+            }
+            Entry::Placed { module, node } => {
+                self.placed.insert(module, node);
+            }
+            Entry::Forgotten { module } => {
+                self.placed.remove(&module);
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes<const N: usize>(&self, text: &str) -> Result<[u8; N], ExecError> {
+        unhex(text)
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| self.bad(format!("{text:?} is no number")))
+    }
+
+    /// Writes an entry and waits for the disk.
+    fn write(&mut self, entry: &Entry) -> Result<(), ExecError> {
+        let path = self.folder.join(JOURNAL);
+        let mut line = serde_json::to_string(entry).expect("entries are JSON");
+        line.push('\n');
+        let written = self.journal.write_all(line.as_bytes()).and_then(|()| self.journal.sync_data());
+        written.map_err(ExecError::file("write", path))
+    }
+
+    /// Gives a connection its number and rows.
+    ///
+    /// # Errors
+    /// [`ExecError::File`].
+    pub fn assign(&mut self, connection: &str, assignment: &Assignment) -> Result<(), ExecError> {
+        if self.assigned.get(connection) == Some(assignment) {
+            return Ok(());
+        }
+        self.write(&Entry::Assigned { connection: connection.to_owned(), assignment: assignment.clone() })?;
+        self.assigned.insert(connection.to_owned(), assignment.clone());
+        Ok(())
+    }
+
+    /// Forgets a connection.
+    ///
+    /// # Errors
+    /// [`ExecError::File`].
+    pub fn remove(&mut self, connection: &str) -> Result<(), ExecError> {
+        self.write(&Entry::Removed { connection: connection.to_owned() })?;
+        self.assigned.remove(connection);
+        Ok(())
+    }
+
+    /// Records an epoch before its first set-key leaves.
+    ///
+    /// # Errors
+    /// [`ExecError::File`]: nothing may be sent then.
+    pub fn record(&mut self, record: &EpochRecord) -> Result<(), ExecError> {
+        self.write(&Entry::Epoch {
+            connection: record.connection.0,
+            epoch: record.epoch.0,
+            salt: hex(&record.salt),
+            source: hex(&record.source.0),
+            target: hex(&record.target.0),
+        })?;
+        self.epochs.insert(record.connection.0, *record);
+        Ok(())
+    }
+
+    /// Remembers where a module is.
+    ///
+    /// # Errors
+    /// [`ExecError::File`].
+    pub fn place(&mut self, module: &str, node: &str) -> Result<(), ExecError> {
+        if self.placed.get(module).is_some_and(|found| found == node) {
+            return Ok(());
+        }
+        self.write(&Entry::Placed { module: module.to_owned(), node: node.to_owned() })?;
+        self.placed.insert(module.to_owned(), node.to_owned());
+        Ok(())
+    }
+
+    /// Forgets a module.
+    ///
+    /// # Errors
+    /// [`ExecError::File`].
+    pub fn forget(&mut self, module: &str) -> Result<(), ExecError> {
+        self.write(&Entry::Forgotten { module: module.to_owned() })?;
+        self.placed.remove(module);
+        Ok(())
+    }
+
+    /// The state's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Takes a lock file, or says who is in the way.
+fn lock(path: &Path) -> Result<File, ExecError> {
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = file.map_err(ExecError::file("open", path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(ExecError::Locked(path.to_owned())),
+        Err(error) => Err(ExecError::file("lock", path)(error.into())),
+    }
+}
+
+/// Bytes of a hexadecimal text.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len() / 2).map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()).collect()
+}

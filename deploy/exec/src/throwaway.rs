@@ -1,0 +1,190 @@
+//! A whole application on this machine: node processes, folders, identities and root, all ended and removed at the end.
+
+use crate::fleet::{Fleet, Node};
+use crate::home::Home;
+use crate::{ExecError, Talk};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use veritee_node_client::{Token, enrol, parse_fingerprint};
+
+/// How long a node may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Nodes that end with this value.
+#[derive(Debug)]
+pub struct Throwaway {
+    nodes: Vec<Running>,
+    folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Running {
+    name: String,
+    process: Child,
+}
+
+/// First line of a node that is ready.
+#[derive(Deserialize)]
+struct Ready {
+    ready: Address,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    address: String,
+}
+
+/// What `veritee-node init` says.
+#[derive(Deserialize)]
+struct Initialised {
+    fingerprint: String,
+    token: String,
+}
+
+/// Finds the node's program: `VERITEE_NODE`, else beside this program, else on the path.
+///
+/// # Errors
+/// [`ExecError::NoProgram`] when `VERITEE_NODE` names no file.
+pub fn node_program() -> Result<PathBuf, ExecError> {
+    if let Some(named) = std::env::var_os("VERITEE_NODE") {
+        let named = PathBuf::from(named);
+        let missing = || ExecError::NoProgram(format!("VERITEE_NODE names {}", named.display()));
+        return if named.is_file() { Ok(named) } else { Err(missing()) };
+    }
+    let beside =
+        std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("veritee-node")));
+    Ok(beside.filter(|program| program.is_file()).unwrap_or_else(|| "veritee-node".into()))
+}
+
+impl Throwaway {
+    /// Makes the folder of a throw-away run.
+    ///
+    /// # Errors
+    /// [`ExecError::File`].
+    pub fn new() -> Result<Self, ExecError> {
+        let folder = tempfile::Builder::new().prefix("veritee-run-").tempdir();
+        let folder = folder.map_err(ExecError::file("make", std::env::temp_dir()))?;
+        Ok(Self { nodes: Vec::new(), folder })
+    }
+
+    /// The throw-away owner's home.
+    #[must_use]
+    pub fn home(&self) -> Home {
+        Home::at(self.folder.path().join("owner"))
+    }
+
+    /// The throw-away state's folder.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Starts a node process for each name and enrols the owner, exactly as a user would.
+    ///
+    /// # Errors
+    /// [`ExecError::NoProgram`], [`ExecError::NodeStart`], [`ExecError::Node`].
+    pub async fn start(&mut self, names: &[String], talk: &dyn Talk) -> Result<Fleet, ExecError> {
+        let program = node_program()?;
+        let identity = self.home().identity()?;
+        let mut fleet = Fleet::default();
+        for name in names {
+            talk.doing("nodes", &format!("starting node {name}"));
+            let config = self.configure(name)?;
+            let initialised = init(&program, name, &config).await?;
+            let address = self.run(&program, name, &config).await?;
+            let bad = |what: &str| ExecError::NodeStart {
+                node: name.clone(),
+                reason: format!("its {what} is none"),
+            };
+            let node = parse_fingerprint(&initialised.fingerprint).map_err(|_| bad("fingerprint"))?;
+            let token: Token = initialised.token.parse().map_err(|_| bad("token"))?;
+            enrol(&address, node, &token, &identity.public())
+                .await
+                .map_err(|source| ExecError::Node { node: name.clone(), source })?;
+            fleet.0.insert(name.clone(), Node::connect(name, &address, node, &identity).await?);
+        }
+        talk.done(&format!("started {} nodes on this machine", names.len()));
+        Ok(fleet)
+    }
+
+    fn configure(&self, name: &str) -> Result<PathBuf, ExecError> {
+        let path = self.folder.path().join(format!("{name}.toml"));
+        let state = self.folder.path().join(name);
+        let text = format!(
+            "state = {:?}\nlisten = [\"127.0.0.1:0\"]\nend_modules = true\n[log]\nfilter = \"warn\"\n",
+            state
+        );
+        std::fs::write(&path, text).map_err(ExecError::file("write", &path))?;
+        Ok(path)
+    }
+
+    /// Starts a node and waits until it tells its address.
+    async fn run(&mut self, program: &Path, name: &str, config: &Path) -> Result<String, ExecError> {
+        let failed = |reason: String| ExecError::NodeStart { node: name.to_owned(), reason };
+        let log = self.folder.path().join(format!("{name}.log"));
+        let log_file = std::fs::File::create(&log).map_err(ExecError::file("create", &log))?;
+        let mut process = Command::new(program)
+            .args(["run", "--until-stdin-ends", "--config"])
+            .arg(config)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .kill_on_drop(true)
+            .process_group(0)
+            .spawn()
+            .map_err(|error| ExecError::NoProgram(format!("{}: {error}", program.display())))?;
+        let mut line = String::new();
+        let stdout = process.stdout.take().ok_or_else(|| failed("it has no output".to_owned()))?;
+        self.nodes.push(Running { name: name.to_owned(), process });
+        let read = timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await;
+        let ready: Option<Ready> =
+            read.ok().and_then(Result::ok).and_then(|_| serde_json::from_str(&line).ok());
+        ready.map(|ready| ready.ready.address).ok_or_else(|| failed(last_line(&log)))
+    }
+
+    /// Kills a node's daemon as a power cut would, and starts it again. Modules live on.
+    ///
+    /// # Errors
+    /// [`ExecError::NodeStart`].
+    pub async fn crash(&mut self, name: &str) -> Result<(), ExecError> {
+        let failed = |reason: &str| ExecError::NodeStart { node: name.to_owned(), reason: reason.to_owned() };
+        let node =
+            self.nodes.iter_mut().find(|node| node.name == name).ok_or_else(|| failed("it does not run"))?;
+        node.process.kill().await.map_err(|_| failed("it cannot be killed"))?;
+        self.nodes.retain(|node| node.name != name);
+        Ok(())
+    }
+
+    /// Ends all nodes gracefully, then the folder goes.
+    pub async fn end(mut self) {
+        for node in &mut self.nodes {
+            // The node stops when its standard input ends.
+            drop(node.process.stdin.take());
+        }
+        for node in &mut self.nodes {
+            if timeout(PATIENCE, node.process.wait()).await.is_err() {
+                let _ = node.process.kill().await;
+            }
+        }
+    }
+}
+
+async fn init(program: &Path, name: &str, config: &Path) -> Result<Initialised, ExecError> {
+    let output = Command::new(program).args(["init", "--json", "--config"]).arg(config).output().await;
+    let output = output.map_err(|error| ExecError::NoProgram(format!("{}: {error}", program.display())))?;
+    serde_json::from_slice(&output.stdout).map_err(|_| ExecError::NodeStart {
+        node: name.to_owned(),
+        reason: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}
+
+fn last_line(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().last().unwrap_or("it says nothing").to_owned()
+}

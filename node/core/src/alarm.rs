@@ -138,7 +138,7 @@ impl Router {
     }
 
     fn check_deadline(&mut self, now: Time, app: AppIndex, connection: u16) {
-        let Some(half) = self.into_half(app, connection) else { return };
+        let Some(half) = self.target_half(app, connection) else { return };
         let (module, port, deadline) = (half.route.target, half.route.port, half.route.deadline);
         let Some(index) = self.arriving_lane(app, connection) else { return };
         let alive = self.modules[module].alive && self.has_room(module);
@@ -175,13 +175,13 @@ impl Router {
         let lane = &mut self.lanes[index];
         lane.late = false;
         let (app, connection) = (lane.app, lane.connection);
-        if let Some(half) = self.into_half(app, connection) {
+        if let Some(half) = self.target_half(app, connection) {
             let due = now.after(half.route.deadline);
             self.alarms.set(due, Alarm::Late(app, connection));
         }
     }
 
-    fn into_half(&self, app: AppIndex, connection: u16) -> Option<&crate::router::InHalf> {
+    fn target_half(&self, app: AppIndex, connection: u16) -> Option<&crate::router::InHalf> {
         self.apps.get(app)?.connections.get(usize::from(connection))?.into.as_deref()
     }
 }

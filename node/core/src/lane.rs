@@ -196,11 +196,15 @@ impl Lane {
     /// True when everything that went out in this round is answered.
     pub(crate) fn is_answered(&mut self) -> bool {
         self.skip_done();
-        self.answered.frame == self.sent.frame
+        self.answered.frame >= self.sent.frame
     }
 
     /// Moves the cursor of answers over frames that did not go out in this round.
     pub(crate) fn skip_done(&mut self) {
+        let front = self.queue.front();
+        if self.answered.frame < front.frame {
+            self.answered = front;
+        }
         while self.answered.frame < self.sent.frame {
             match self.queue.meta(self.answered.frame) {
                 Some(meta) if meta.done.is_some() => advance(&mut self.answered, meta.length),
@@ -218,9 +222,7 @@ impl Lane {
         if self.sent.frame < front.frame {
             self.sent = front;
         }
-        if self.answered.frame < front.frame {
-            self.answered = front;
-        }
+        self.skip_done();
         while self.queue.meta(self.sent.frame)?.done.is_some() {
             let length = self.queue.meta(self.sent.frame)?.length;
             advance(&mut self.sent, length);

@@ -295,6 +295,9 @@ impl Router {
     }
 
     /// Removes an application: its modules must be down. What waits is dropped.
+    ///
+    /// # Panics
+    /// When the application was removed before.
     pub fn remove_application(&mut self, app: AppIndex) {
         let connections = self.apps[app].connections.len();
         for connection in 0..connections {

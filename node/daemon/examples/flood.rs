@@ -1,6 +1,6 @@
 //! How fast two daemons carry frames between modules that cost nothing: one way, and to and fro.
 //!
-//! `cargo run --release -p veritee-node --example flood [EVENTS] [durable] [lanes=N]`
+//! `cargo run --release -p veritee-node --example flood [EVENTS] [durable] [lanes=N] [idle=N]`
 #![expect(clippy::print_stdout, reason = "it is its own printer")]
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -314,6 +314,7 @@ async fn main() {
     let durable = arguments.iter().any(|word| word == "durable");
     let lanes: u16 =
         arguments.iter().find_map(|word| word.strip_prefix("lanes=")?.parse().ok()).unwrap_or(1);
+    let idle: u16 = arguments.iter().find_map(|word| word.strip_prefix("idle=")?.parse().ok()).unwrap_or(0);
     let lean = Lean::default();
     let owner = Identity::generate().expect("randomness");
     let first = Node::start(&lean, &owner, durable).await;
@@ -327,6 +328,16 @@ async fn main() {
     first.route_in(2, "ping", &second).await;
     first.route_out(1, "ping", &second).await;
     second.route_out(2, "pong", &first).await;
+    let resident = resident_bytes();
+    let started = Instant::now();
+    for connection in (0..idle).map(|number| 20_000 + number) {
+        second.route_in(connection, "sink", &first).await;
+        first.route_out(connection, "source", &second).await;
+    }
+    if idle > 0 {
+        let bytes = (resident_bytes() - resident) / u64::from(idle);
+        println!("{idle} idle connections in {:?}, {bytes} bytes each, both ends together", started.elapsed());
+    }
     tokio::time::sleep(Duration::from_millis(200)).await;
     first.enter("ping", 20_000, 1).await;
     while lean.meter.trips.lock().expect("not poisoned").len() < 20_000 {
@@ -363,6 +374,11 @@ async fn main() {
     );
     let left = first.call(Request::Drain { application: APP, wait_ms: 5000 }).await;
     println!("{left:?}");
+}
+
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("a number of pages") * 4096
 }
 
 fn cpu_seconds() -> f64 {

@@ -242,7 +242,7 @@ impl Node {
             }
             // Events stay in the rings of their modules until they are accepted: nothing is lost, but nothing is stored.
             Notice::Failed { error } => {
-                tracing::error!(%error, "the outbox cannot be written; events are not stored")
+                tracing::error!(%error, "the outbox cannot be written; events are not stored");
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Who may do what: strangers, owners, tokens, rotation; and what hostile or broken input costs.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::io::{Read, Write};

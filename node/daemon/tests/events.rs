@@ -1,5 +1,7 @@
 //! Events from module to module: on one node, over a link, through crashes.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,1 +1,18 @@
-//! veritee-model
+//! The descriptor: nodes, modules, connections, timers, policy of an application, typed.
+//!
+//! [`descriptor`] is the model, one for YAML, JSON and TOML; [`read`] reads it and points at mistakes; [`check`] judges it by
+//! itself; [`ports`] judges it against the port tables of its modules.
+
+pub mod check;
+pub mod descriptor;
+pub mod ports;
+pub mod read;
+
+#[cfg(test)]
+mod tests;
+
+pub use check::Problem;
+pub use descriptor::{
+    Connection, Descriptor, Endpoint, Millis, Module, Node, Policy, Restart, Sources, Timer,
+};
+pub use read::ModelError;

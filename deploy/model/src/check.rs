@@ -1,0 +1,206 @@
+//! What can be judged from the descriptor alone. Each problem is one sentence that says what to do.
+
+use crate::descriptor::Descriptor;
+use crate::read::closest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use veritee_ids::{CipherId, Freshness};
+
+/// Most connections of an application.
+const CONNECTIONS_MAX: usize = 60_000;
+/// Most callers of a direct connection.
+const CALLERS_MAX: u16 = 64;
+/// Callers of a direct connection that says none.
+pub const CALLERS: u16 = 4;
+
+/// Something that must be mended.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Problem(pub String);
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Descriptor {
+    /// Judges the descriptor by itself. `platforms` are the words of all platforms.
+    #[must_use]
+    pub fn check(&self, platforms: &[&str]) -> Vec<Problem> {
+        let mut problems = Problems::default();
+        self.check_names(&mut problems);
+        self.check_nodes(platforms, &mut problems);
+        self.check_modules(&mut problems);
+        self.check_connections(&mut problems);
+        self.check_timers(&mut problems);
+        self.check_policy(platforms, &mut problems);
+        problems.0
+    }
+
+    fn check_names(&self, problems: &mut Problems) {
+        if !is_name(&self.application, '-') {
+            problems.add(format!(
+                "{:?} is no name for an application: lower-case letters, digits and dashes, at most 40",
+                self.application
+            ));
+        }
+        for name in self.nodes.keys().chain(self.modules.keys()) {
+            if !is_name(name, '_') && !is_name(name, '-') {
+                problems.add(format!(
+                    "{name:?} is no name: lower-case letters, digits, `_` or `-`, at most 40, a letter first"
+                ));
+            }
+        }
+        if self.modules.is_empty() {
+            problems.add("the application has no modules".to_owned());
+        }
+    }
+
+    fn check_nodes(&self, platforms: &[&str], problems: &mut Problems) {
+        for (name, node) in &self.nodes {
+            if !platforms.contains(&node.platform.as_str()) {
+                problems.unknown(
+                    &format!("node {name}"),
+                    "platform",
+                    &node.platform,
+                    platforms.iter().copied(),
+                );
+            }
+            if node.address.as_ref().is_some_and(|address| !address.rsplit(':').next().is_some_and(is_port)) {
+                problems.add(format!("node {name}: its address has no port; write `host:port`"));
+            }
+        }
+    }
+
+    fn check_modules(&self, problems: &mut Problems) {
+        for (name, module) in &self.modules {
+            if !self.nodes.contains_key(&module.node) {
+                problems.unknown(
+                    &format!("module {name}"),
+                    "node",
+                    &module.node,
+                    self.nodes.keys().map(String::as_str),
+                );
+            }
+            if module.source.rust.is_none() && module.source.c.is_none() {
+                problems.add(format!("module {name} has no source; write `source: {{ rust: FOLDER }}`"));
+            }
+        }
+    }
+
+    fn check_connections(&self, problems: &mut Problems) {
+        let mut names = BTreeSet::new();
+        let mut ends: BTreeMap<_, String> = BTreeMap::new();
+        if self.connections.len() > CONNECTIONS_MAX {
+            problems.add(format!(
+                "{} connections are too many (at most {CONNECTIONS_MAX})",
+                self.connections.len()
+            ));
+        }
+        for connection in &self.connections {
+            let name = connection.shown_name().into_owned();
+            let at = format!("connection {name}");
+            match (&connection.from, connection.direct) {
+                (Some(_), true) => problems.add(format!("{at} is direct and has `from`; keep one")),
+                (None, false) => problems
+                    .add(format!("{at} comes from nowhere; write `from: module.port` or `direct: true`")),
+                (Some(from), false) if from.module == connection.to.module => {
+                    problems.add(format!(
+                        "{at} goes from {} to itself; a module needs no wire to itself",
+                        from.module
+                    ));
+                }
+                _ => {}
+            }
+            for end in connection.from.iter().chain([&connection.to]) {
+                if !self.modules.contains_key(&end.module) {
+                    problems.unknown(&at, "module", &end.module, self.modules.keys().map(String::as_str));
+                }
+            }
+            if connection.callers.is_some() && !connection.direct {
+                problems.add(format!("{at} has `callers`, but is not direct; remove it"));
+            }
+            if connection.callers.is_some_and(|callers| callers == 0 || callers > CALLERS_MAX) {
+                problems.add(format!("{at}: `callers` is 1 to {CALLERS_MAX}"));
+            }
+            if let Some(cipher) = &connection.cipher {
+                let known = CipherId::ALL.iter().map(|cipher| cipher.word());
+                if !known.clone().any(|known| known == cipher) {
+                    problems.unknown(&at, "cipher", cipher, known);
+                }
+            }
+            if let Some(first) = ends.insert((&connection.from, &connection.to), name.clone()) {
+                problems.add(format!("{at} goes the same way as {first}; remove one"));
+            } else if !names.insert(name.clone()) {
+                problems.add(format!("two connections have the name {name}; rename one"));
+            }
+        }
+    }
+
+    fn check_timers(&self, problems: &mut Problems) {
+        let mut names = BTreeSet::new();
+        for timer in &self.timers {
+            let name = timer.shown_name();
+            if !self.modules.contains_key(&timer.entry.module) {
+                let modules = self.modules.keys().map(String::as_str);
+                problems.unknown(&format!("timer {name}"), "module", &timer.entry.module, modules);
+            }
+            if timer.every.0 == 0 {
+                problems.add(format!("timer {name}: a period is at least 1ms"));
+            }
+            if !names.insert(name.clone()) {
+                problems.add(format!("two timers have the name {name}; rename one"));
+            }
+        }
+    }
+
+    fn check_policy(&self, platforms: &[&str], problems: &mut Problems) {
+        for allowed in &self.policy.allow {
+            let known = |platform: &&str| {
+                allowed == *platform || allowed.strip_suffix("-simulated") == Some(*platform)
+            };
+            if !platforms.iter().any(|platform| known(&platform)) {
+                problems.unknown("policy", "platform", allowed, platforms.iter().copied());
+            }
+        }
+        for freshness in &self.policy.freshness {
+            let known = Freshness::ALL.iter().map(|freshness| freshness.word());
+            if !known.clone().any(|known| known == freshness) {
+                problems.unknown("policy", "freshness", freshness, known);
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Problems(pub(crate) Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn add(&mut self, problem: String) {
+        self.0.push(Problem(problem));
+    }
+
+    /// Something that is not among the candidates.
+    pub(crate) fn unknown<'a>(
+        &mut self,
+        at: &str,
+        what: &str,
+        name: &str,
+        candidates: impl Iterator<Item = &'a str> + Clone,
+    ) {
+        let advice = match closest(name, candidates.clone()) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => format!("there is: {}", candidates.collect::<Vec<_>>().join(", ")),
+        };
+        self.add(format!("{at}: there is no {what} {name:?}; {advice}"));
+    }
+}
+
+fn is_name(name: &str, separator: char) -> bool {
+    let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == separator;
+    name.len() <= 40 && name.starts_with(|letter: char| letter.is_ascii_lowercase()) && name.chars().all(fits)
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok()
+}

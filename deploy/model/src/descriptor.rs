@@ -1,0 +1,263 @@
+//! The model.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// An application: what runs where, and who hears whom.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Veritee application descriptor")]
+pub struct Descriptor {
+    /// Name of the application: lower-case letters, digits and dashes.
+    pub application: String,
+    /// Nodes by name.
+    pub nodes: BTreeMap<String, Node>,
+    /// Modules by name.
+    pub modules: BTreeMap<String, Module>,
+    /// Connections. The order does not matter.
+    #[serde(default)]
+    pub connections: Vec<Connection>,
+    /// Entries that nodes call again and again. Attacker-timed: a node may call them whenever it likes.
+    #[serde(default)]
+    pub timers: Vec<Timer>,
+    /// What the owner accepts.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// A node.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Kind of TEE: `native`, …
+    pub platform: String,
+    /// Where it is, `host:port`. Without it, `veritee run` starts one on this machine, and `veritee up` takes the address
+    /// under which the node was added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// A module.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Module {
+    /// Its node.
+    pub node: String,
+    /// Its sources by language; the node's platform decides which one it takes.
+    pub source: Sources,
+    /// What its node does when it dies.
+    #[serde(default)]
+    pub restart: Restart,
+}
+
+/// Sources by language, relative to the descriptor.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sources {
+    /// Folder of a Rust crate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rust: Option<PathBuf>,
+    /// Folder of C files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub c: Option<PathBuf>,
+}
+
+/// Automatic recovery. A restart is an input of the attacker: the guarantee speaks of one life of a module.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// The module stays dead until the owner acts.
+    #[default]
+    None,
+    /// It is started again in its initial state; its connections go on in new epochs.
+    Fresh,
+}
+
+/// A connection from an output to an input, from a request to a handler, or from the owner.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// Its name; without one, `from-to`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `module.output` or `module.request`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Endpoint>,
+    /// The owner is the source: `veritee output` or `veritee request`.
+    #[serde(default)]
+    pub direct: bool,
+    /// `module.input` or `module.handler`.
+    pub to: Endpoint,
+    /// `aes-128-gcm`, `ascon-128` or `spongent-128`; without it the best that both ends have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cipher: Option<String>,
+    /// The target's `late` is entered when no event was accepted for so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Millis>,
+    /// How many processes of the owner may use a direct connection at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callers: Option<u16>,
+}
+
+impl Connection {
+    /// Its name, given or made.
+    #[must_use]
+    pub fn shown_name(&self) -> Cow<'_, str> {
+        match (&self.name, &self.from) {
+            (Some(name), _) => Cow::Borrowed(name),
+            (None, Some(from)) => Cow::Owned(format!("{from}-{}", self.to)),
+            (None, None) => Cow::Owned(format!("owner-{}", self.to)),
+        }
+    }
+}
+
+/// A timer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Timer {
+    /// Its name; without one, that of its entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `module.entry`.
+    pub entry: Endpoint,
+    /// Its period.
+    pub every: Millis,
+}
+
+impl Timer {
+    /// Its name, given or made.
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.entry.to_string())
+    }
+}
+
+/// What the owner accepts.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Unprotected or simulated platforms that are accepted, by name: `native`, …
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Sources of uniqueness that are accepted; without it `hardware-rng` and `persistent-counter`.
+    #[serde(default)]
+    pub freshness: Vec<String>,
+}
+
+/// `module.port`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Endpoint {
+    /// The module.
+    pub module: String,
+    /// The port.
+    pub port: String,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.module, self.port)
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('.') {
+            Some((module, port)) if !module.is_empty() && !port.is_empty() && !port.contains('.') => {
+                Ok(Self { module: module.to_owned(), port: port.to_owned() })
+            }
+            _ => Err(format!("{text:?} is no end of a connection; write `module.port`")),
+        }
+    }
+}
+
+/// A duration: `500ms`, `2s`, `1m`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Millis(pub u32);
+
+impl Millis {
+    /// As a duration.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.0 as u64)
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            millis if millis % 60_000 == 0 && millis > 0 => write!(f, "{}m", millis / 60_000),
+            millis if millis % 1000 == 0 && millis > 0 => write!(f, "{}s", millis / 1000),
+            millis => write!(f, "{millis}ms"),
+        }
+    }
+}
+
+impl FromStr for Millis {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no duration; write `500ms`, `2s` or `1m`");
+        let split = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, unit) = text.split_at(split);
+        let number: u32 = number.parse().map_err(|_| wrong())?;
+        let factor = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(factor).map(Self).ok_or_else(wrong)
+    }
+}
+
+macro_rules! as_text {
+    ($($type:ident, $name:literal, $pattern:literal, $example:literal;)*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "pattern": $pattern, "examples": [$example]})
+            }
+        }
+    )*};
+}
+
+as_text! {
+    Endpoint, "Endpoint", "^[^.]+\\.[^.]+$", "sensor.temperature";
+    Millis, "Duration", "^[0-9]+(ms|s|m)$", "500ms";
+}
+
+/// The JSON Schema of descriptors.
+///
+/// # Panics
+/// Never: schemas are JSON.
+#[must_use]
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Descriptor);
+    let mut text = serde_json::to_string_pretty(&schema).expect("schemas are JSON");
+    text.push('\n');
+    text
+}

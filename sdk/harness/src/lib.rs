@@ -190,7 +190,7 @@ impl<P: Program> Harness<P> {
         payload.give(|bytes| self.enter_port(port, bytes))
     }
 
-    /// Offers bytes, however wrong, to an input, handler or entry.
+    /// Offers bytes, however wrong, to an input, handler or entry; those of events are padded to an even length.
     #[track_caller]
     pub fn offer_bytes(&mut self, port: &str, bytes: &[u8]) -> Entered {
         let (port, _) = find::<P>(port, &[PortKind::Input, PortKind::Handler, PortKind::Entry]);

@@ -207,6 +207,8 @@ pub struct Router {
     pub(crate) alarms: Alarms,
     pub(crate) segments: Segments,
     pub(crate) batch: Vec<Stretch>,
+    /// Frames that are being moved out of a segment: which, and how many.
+    pub(crate) moved: Option<(u32, u64)>,
     pub(crate) store_at: Option<Time>,
     pub(crate) unstored: Vec<LaneIndex>,
     pub(crate) runnable: VecDeque<ModuleIndex>,
@@ -237,6 +239,7 @@ impl Router {
             alarms: Alarms::default(),
             segments: Segments::default(),
             batch: Vec::new(),
+            moved: None,
             store_at: None,
             unstored: Vec::new(),
             runnable: VecDeque::new(),
@@ -394,6 +397,12 @@ impl Router {
             totals.stored_bytes += owner.stored;
         }
         totals
+    }
+
+    /// Bytes of frames on disk that wait for their verdict.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        self.owners.iter().map(|(_, owner)| owner.stored).sum()
     }
 
     /// Puts a lane on the list of whom it sends to, if it has something to send.

@@ -47,6 +47,11 @@ impl Segments {
         *self.live_mut(segment).expect("segments come in order") += 1;
     }
 
+    /// How many segments there are, and the oldest of them.
+    fn oldest(&self) -> Option<(u32, usize)> {
+        (!self.live.is_empty()).then_some((self.first, self.live.len()))
+    }
+
     fn live_mut(&mut self, segment: u32) -> Option<&mut u64> {
         let place = usize::try_from(segment.checked_sub(self.first)?).ok()?;
         self.live.get_mut(place)
@@ -62,7 +67,7 @@ impl Router {
     }
 
     pub(crate) fn store_wake(&self) -> Option<Time> {
-        if self.batch.is_empty() { self.store_at } else { None }
+        if self.is_storing() { None } else { self.store_at }
     }
 
     /// Makes the next call of [`fill_store`](Self::fill_store) take everything (a graceful stop).
@@ -76,14 +81,59 @@ impl Router {
     /// True while frames are in no segment yet.
     #[must_use]
     pub fn has_unstored(&self) -> bool {
-        !self.unstored.is_empty() || !self.batch.is_empty()
+        !self.unstored.is_empty() || self.is_storing()
+    }
+
+    fn is_storing(&self) -> bool {
+        !self.batch.is_empty() || self.moved.is_some()
+    }
+
+    /// The oldest segment in which something waits, and how many segments there are.
+    #[must_use]
+    pub fn oldest_segment(&self) -> Option<(u32, usize)> {
+        self.segments.oldest()
+    }
+
+    /// Appends records for the outbox segment `to` to `bytes`: the frames that wait in segment `from`, so that it can be
+    /// deleted. For a few frames that wait long, whole segments would stay. As with [`fill_store`](Self::fill_store),
+    /// [`stored`](Self::stored) must be called once they are durable.
+    ///
+    /// # Panics
+    /// Never: frames that are looked at are there.
+    pub fn move_segment(&mut self, from: u32, to: u32, bytes: &mut Vec<u8>) -> u64 {
+        if self.is_storing() || from >= to {
+            return 0;
+        }
+        let mut moved = 0;
+        for index in self.lanes.indices() {
+            let lane = &mut self.lanes[index];
+            let number = self.apps[lane.app].number;
+            let mut at = lane.queue.front();
+            while let Some((frame, meta)) = lane.queue.frame(at) {
+                if meta.segment == from && meta.done.is_none() {
+                    record::put(bytes, number, frame);
+                    lane.queue.meta_mut(at.frame).expect("the frame was just seen").segment = to;
+                    self.segments.add(to);
+                    moved += 1;
+                }
+                advance(&mut at, meta.length);
+            }
+            for parked in lane.parked.iter_mut().filter(|parked| parked.meta.segment == from) {
+                record::put(bytes, number, &parked.frame);
+                parked.meta.segment = to;
+                self.segments.add(to);
+                moved += 1;
+            }
+        }
+        self.moved = (moved > 0).then_some((from, moved));
+        moved
     }
 
     /// Appends records for the outbox `segment` to `bytes`: frames that have waited long enough for a verdict. Gives the
     /// number of records; unless it is 0, [`stored`](Self::stored) must be called once they are durable, and nothing is
     /// given before that. Segments must come in ascending order, from 1.
     pub fn fill_store(&mut self, now: Time, segment: u32, bytes: &mut Vec<u8>, bytes_max: usize) -> usize {
-        if !self.batch.is_empty() || self.store_at.is_none_or(|at| at > now) {
+        if self.is_storing() || self.store_at.is_none_or(|at| at > now) {
             return 0;
         }
         self.store_at = None;
@@ -140,6 +190,9 @@ impl Router {
 
     /// The batch is durable.
     pub fn stored(&mut self, now: Time) {
+        if let Some((from, moved)) = self.moved.take() {
+            (0..moved).for_each(|_| self.segments.settled(from));
+        }
         for Stretch { lane, from, to } in core::mem::take(&mut self.batch) {
             for frame in from..to {
                 self.release(lane, frame);
@@ -156,7 +209,7 @@ impl Router {
     /// Takes the next segment in which nothing waits any more, if it is older than `current`: its file can be deleted.
     pub fn take_dead_segment(&mut self, current: u32) -> Option<u32> {
         let segments = &mut self.segments;
-        if segments.first >= current || !self.batch.is_empty() {
+        if segments.first >= current || !self.batch.is_empty() || self.moved.is_some() {
             return None;
         }
         if *segments.live.front()? != 0 {

@@ -218,15 +218,39 @@ impl Node {
 
     /// Hands frames to the disk, if it is idle and some have waited long enough.
     fn store(&mut self, now: Time) {
+        self.delete_segments();
         let Some(mut bytes) = self.outbox.buffer.take() else { return };
         let records = self.router.fill_store(now, self.outbox.segment(), &mut bytes, BATCH_BYTES);
-        if records == 0 {
+        if records == 0 && self.tidy_outbox(&mut bytes) == 0 {
             self.outbox.buffer = Some(bytes);
             return;
         }
         self.counts.stored_records += records as u64;
         self.counts.store_batches += 1;
         self.outbox.append(bytes);
+    }
+
+    /// Deletes segments in which nothing waits any more.
+    fn delete_segments(&mut self) {
+        if self.outbox.is_worth_closing() && self.router.stored_bytes() == 0 {
+            self.outbox.close_segment();
+        }
+        while let Some(segment) = self.router.take_dead_segment(self.outbox.segment()) {
+            self.outbox.delete(segment);
+        }
+    }
+
+    /// Moves frames that wait long out of the oldest segment, when the log is much longer than what waits in it.
+    fn tidy_outbox(&mut self, bytes: &mut Vec<u8>) -> u64 {
+        let Some((oldest, segments)) = self.router.oldest_segment() else { return 0 };
+        if segments <= SEGMENTS_KEPT {
+            return 0;
+        }
+        let stored = self.router.stored_bytes();
+        if segments as u64 * self.config.outbox.segment_bytes <= 4 * stored {
+            return 0;
+        }
+        self.router.move_segment(oldest, self.outbox.segment(), bytes)
     }
 
     /// Takes what the disk thread says.
@@ -236,9 +260,6 @@ impl Node {
                 let now = self.now();
                 self.outbox.buffer = Some(bytes);
                 self.router.stored(now);
-                while let Some(segment) = self.router.take_dead_segment(self.outbox.segment()) {
-                    self.outbox.delete(segment);
-                }
             }
             // Events stay in the rings of their modules until they are accepted: nothing is lost, but nothing is stored.
             Notice::Failed { error } => {
@@ -336,5 +357,7 @@ impl Shared {
     }
 }
 
+/// Segments that are never tidied.
+const SEGMENTS_KEPT: usize = 8;
 /// Bytes that go to the disk at once.
 const BATCH_BYTES: usize = 4 << 20;

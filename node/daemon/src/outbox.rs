@@ -101,10 +101,20 @@ impl Outbox {
         let segment = self.segment;
         self.length += bytes.len() as u64;
         if self.length >= self.segment_bytes {
-            self.segment += 1;
-            self.length = 0;
+            self.close_segment();
         }
         self.order(Order::Append { segment, bytes });
+    }
+
+    /// True when the segment that is written now is long enough to be deleted as soon as nothing waits in it.
+    pub(crate) const fn is_worth_closing(&self) -> bool {
+        self.length > CLOSED_BYTES_MIN
+    }
+
+    /// Lets the next batch go to a new segment.
+    pub(crate) const fn close_segment(&mut self) {
+        self.segment += 1;
+        self.length = 0;
     }
 
     /// Deletes a segment in which nothing waits any more.
@@ -177,4 +187,5 @@ pub(crate) fn path(folder: &Path, segment: u32) -> PathBuf {
     folder.join(format!("{segment:010}.segment"))
 }
 
+const CLOSED_BYTES_MIN: u64 = 1 << 20;
 const BUFFER_KEPT_BYTES: usize = 4 << 20;

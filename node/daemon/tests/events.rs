@@ -267,3 +267,46 @@ async fn timers_tick_and_deadlines_pass() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
+
+#[tokio::test]
+async fn the_log_of_the_outbox_is_deleted_when_nothing_waits_in_it() {
+    let (_, first, to_first, second, _) = pair(|config| {
+        config.outbox.wait_for_disk = true;
+        config.outbox.segment_bytes = 64 << 10;
+    })
+    .await;
+    for _ in 0..20 {
+        emit(&to_first, "source", 5, 2000, FrameKind::Event).await;
+    }
+    drain(&to_first).await;
+    assert_in_order(&second, "sink", 40_000);
+    let segments = || std::fs::read_dir(first.config.state.join("outbox")).unwrap().count();
+    while segments() > 2 {
+        to_first.call(Request::Describe).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_torn_tail_of_the_outbox_costs_nothing_that_was_stored() {
+    use std::io::Write;
+    let (owner, mut first, to_first, mut second, _) = pair(|config| config.outbox.wait_for_disk = true).await;
+    second.kill();
+    emit(&to_first, "source", 5, 50, FrameKind::Event).await;
+    while figures(&to_first, 5, true).await.stored < 50 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(to_first);
+    first.platform.with("source", |instance| instance.die("killed"));
+    first.kill();
+    for segment in std::fs::read_dir(first.config.state.join("outbox")).unwrap() {
+        let mut file = std::fs::File::options().append(true).open(segment.unwrap().path()).unwrap();
+        file.write_all(&[0x77; 33]).unwrap();
+    }
+    let mut journal = std::fs::File::options().append(true).open(first.config.state.join("journal")).unwrap();
+    journal.write_all(&[1, 2, 3, 4, 200, 0, 0, 0, 9]).unwrap();
+    first.up();
+    second.up();
+    drain(&first.client(&owner).await).await;
+    assert_in_order(&second, "sink", 50);
+}

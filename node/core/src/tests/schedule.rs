@@ -98,7 +98,7 @@ impl World {
     fn step(&mut self) {
         let side = usize::try_from(self.dice.roll(2)).unwrap();
         let amount = self.dice.roll(40) + 1;
-        match self.dice.roll(13) {
+        match self.dice.roll(14) {
             0 | 1 => {
                 let kind = if self.dice.roll(3) == 0 { FrameKind::Request } else { FrameKind::Event };
                 self.emit(kind, amount);
@@ -116,6 +116,7 @@ impl World {
             9 => self.stored(side),
             10 => self.tick(amount * 400),
             11 => self.sides[side].busy += amount % 4,
+            12 => self.move_oldest(side),
             _ => self.act(side),
         }
     }
@@ -204,6 +205,21 @@ impl World {
         let mut bytes = Vec::new();
         record::put_front(&mut bytes, side.segment);
         if side.router.fill_store(Time(self.now), side.segment, &mut bytes, 2000) > 0 {
+            side.batch = Some((side.segment, bytes));
+            side.segment += 1;
+        }
+    }
+
+    /// Starts to move what waits in the oldest segment to a new one.
+    fn move_oldest(&mut self, side: usize) {
+        let side = &mut self.sides[side];
+        if side.batch.is_some() {
+            return;
+        }
+        let Some((oldest, _)) = side.router.oldest_segment() else { return };
+        let mut bytes = Vec::new();
+        record::put_front(&mut bytes, side.segment);
+        if side.router.move_segment(oldest, side.segment, &mut bytes) > 0 {
             side.batch = Some((side.segment, bytes));
             side.segment += 1;
         }

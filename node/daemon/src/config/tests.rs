@@ -52,3 +52,10 @@ fn values_without_sense_are_refused() {
         assert!(matches!(load(&format!("state = '/s'\n{text}")), Err(ConfigError::Value { .. })), "{text}");
     }
 }
+
+#[test]
+fn the_example_states_the_defaults() {
+    let example = Config::load(concat!(env!("CARGO_MANIFEST_DIR"), "/node.example.toml").as_ref()).unwrap();
+    let defaults = Config::new("/var/lib/veritee-node".into());
+    assert_eq!(format!("{example:?}"), format!("{defaults:?}"));
+}

@@ -34,6 +34,12 @@ pub enum ExecError {
         /// Why, and what to do.
         reason: String,
     },
+    /// The descriptor is refused.
+    #[error("the descriptor is refused:\n  {}", .0.join("\n  "))]
+    Descriptor(Vec<String>),
+    /// The descriptor cannot be read.
+    #[error(transparent)]
+    Model(#[from] veritee_model::ModelError),
     /// The owner's identity cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),

@@ -1,7 +1,7 @@
 //! Effects of the owner's tool: builds, talks to nodes, keeps state.
 //!
 //! In the order of a deployment: [`home`] (who the owner is), [`state`] (what he knows of an application, durable),
-//! [`build`] (images), [`fleet`] (nodes), [`desk`] (one module's control session), [`connect`] (epochs and keys),
+//! [`build`] (images), [`resolve`] (what should be, checked), [`fleet`] (nodes), [`desk`] (one module's control session), [`connect`] (epochs and keys),
 //! [`deploy`] (the whole way), [`direct`] (the owner as an endpoint), [`observe`] (sealed status, nodes' figures),
 //! [`throwaway`] (a whole application on this machine).
 //!
@@ -18,7 +18,9 @@ pub mod error;
 pub mod fleet;
 pub mod home;
 pub mod observe;
+pub mod plan;
 pub mod platforms;
+pub mod resolve;
 pub mod state;
 pub mod throwaway;
 

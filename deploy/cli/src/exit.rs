@@ -1,0 +1,51 @@
+//! Exit codes: what scripts can rely on.
+
+use std::process::ExitCode;
+use veritee_exec::ExecError;
+
+/// How the tool ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed for a reason of its own.
+    Failed = 1,
+    /// The descriptor is refused.
+    Descriptor = 3,
+    /// Evidence was refused, or a module refuses.
+    Refused = 4,
+    /// A node is not reached, or does not know us.
+    Unreached = 5,
+    /// Events were not accepted.
+    NotAccepted = 6,
+    /// Another process is in the way.
+    InUse = 7,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The code of an error.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<ExecError>() {
+            Some(ExecError::Descriptor(_) | ExecError::Model(_)) => Self::Descriptor,
+            Some(
+                ExecError::Platform(_)
+                | ExecError::Refused { .. }
+                | ExecError::Control { .. }
+                | ExecError::Session { .. },
+            ) => Self::Refused,
+            Some(ExecError::Node { .. } | ExecError::UnknownNode { .. } | ExecError::NodeStart { .. }) => {
+                Self::Unreached
+            }
+            Some(ExecError::Direct { .. }) => Self::NotAccepted,
+            Some(ExecError::Locked(_) | ExecError::NoSlot { .. }) => Self::InUse,
+            _ => Self::Failed,
+        }
+    }
+}

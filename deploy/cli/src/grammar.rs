@@ -1,0 +1,224 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use veritee_model::Millis;
+
+/// Deploys distributed applications whose modules live in trusted execution environments.
+#[derive(Parser, Debug)]
+#[command(name = "veritee", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    /// Form of results on standard output.
+    #[arg(long, global = true, value_enum, default_value_t = Form::Text)]
+    pub(crate) output: Form,
+    /// Says nothing but errors.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 descriptor refused, 4 evidence or module refused, \
+                          5 node not reached, 6 events not accepted, 7 in use by another process";
+
+/// Form of results.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Verbs.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// Makes a project that runs at once.
+    New {
+        /// Name of the project and its folder.
+        name: String,
+    },
+    /// Judges a descriptor without touching anything.
+    Check(Placed),
+    /// Builds the images of all modules and prints their measurements.
+    Build(Placed),
+    /// Prints what `up` would change.
+    Plan(Placed),
+    /// Runs a whole application on this machine, throw-away: nodes, identities and folders end with it.
+    #[command(after_help = "Example: veritee run examples/smart-home/veritee.yaml --for 10s --output json")]
+    Run {
+        #[command(flatten)]
+        application: Placed,
+        /// How long; without it, until Ctrl-C.
+        #[arg(long = "for", value_name = "DURATION")]
+        duration: Option<Millis>,
+    },
+    /// Brings an application up on nodes that were added before, to last. Doing it again changes only what differs.
+    #[command(visible_aliases = ["deploy", "attest", "connect"])]
+    Up {
+        #[command(flatten)]
+        application: Placed,
+        /// Stays and connects modules again that were restarted by their nodes.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Prints what is true (sealed by modules) and what nodes claim.
+    Status(Placed),
+    /// Calls a user entry: unauthenticated, anybody whom the node knows could do it.
+    Call {
+        #[command(flatten)]
+        application: Application,
+        /// `module.entry`
+        entry: String,
+        #[command(flatten)]
+        payload: Payload,
+    },
+    /// Sends an event over a direct connection and waits until the module accepted it.
+    Output {
+        #[command(flatten)]
+        application: Application,
+        /// Name of the connection.
+        connection: String,
+        #[command(flatten)]
+        payload: Payload,
+        /// How long to wait for a free caller's slot.
+        #[arg(long, default_value = "0s")]
+        wait: Millis,
+    },
+    /// Sends a request over a direct connection and prints the reply.
+    Request {
+        #[command(flatten)]
+        application: Application,
+        /// Name of the connection.
+        connection: String,
+        #[command(flatten)]
+        payload: Payload,
+        /// How long to wait for a free caller's slot.
+        #[arg(long, default_value = "0s")]
+        wait: Millis,
+        /// How long to wait for the reply.
+        #[arg(long, default_value = "10s")]
+        timeout: Millis,
+    },
+    /// Ends a module for good: its keys are wiped.
+    Disable {
+        #[command(flatten)]
+        application: Application,
+        /// The module.
+        module: String,
+    },
+    /// Takes an application down: its modules end, its nodes forget it.
+    Down(Placed),
+    /// Nodes that know you.
+    #[command(subcommand)]
+    Node(NodeVerb),
+    /// Says what this machine has and what is missing.
+    Doctor,
+    /// Measures this machine: round trip, one way, floors.
+    Bench {
+        /// Kind of TEE.
+        #[arg(long, default_value = "native")]
+        platform: String,
+        /// Bytes of a payload.
+        #[arg(long, default_value_t = 64)]
+        payload: u16,
+        /// Cipher of the connections.
+        #[arg(long, default_value = "aes-128-gcm")]
+        cipher: String,
+        /// Events of the flood.
+        #[arg(long, default_value_t = 2_000_000)]
+        events: u64,
+        /// Further connections on each node.
+        #[arg(long, default_value_t = 0)]
+        connections: u16,
+    },
+    /// Copies identity, root and known nodes to a folder of mode 0700.
+    Backup {
+        /// A new folder.
+        folder: PathBuf,
+    },
+    /// Puts a backup back. Refused where there is an identity already.
+    Restore {
+        /// The backup.
+        folder: PathBuf,
+    },
+    /// Prints a completion script.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes manual pages into a folder.
+    Man {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// Verbs about nodes.
+#[derive(Subcommand, Debug)]
+pub(crate) enum NodeVerb {
+    /// Enrols you at a node, with the fingerprint and the one-time token that `veritee-node init` printed.
+    Add {
+        /// Name of the node, as in descriptors.
+        name: String,
+        /// `host:port`
+        address: String,
+        /// The node's fingerprint.
+        #[arg(long)]
+        fingerprint: String,
+        /// The one-time token.
+        #[arg(long, env = "VERITEE_TOKEN", hide_env_values = true)]
+        token: String,
+    },
+    /// Lists the nodes that know you.
+    List,
+    /// Asks a node what it is.
+    Show {
+        /// Name of the node.
+        name: String,
+    },
+    /// Removes you from a node, with everything of yours that lives there.
+    Remove {
+        /// Name of the node.
+        name: String,
+    },
+}
+
+/// Which application.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Application {
+    /// The descriptor: .yaml, .json or .toml.
+    #[arg(long = "file", short = 'f', default_value = "veritee.yaml", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Another kind of TEE for one node or for all, whatever the descriptor says.
+    #[arg(long, value_name = "[NODE=]KIND")]
+    pub(crate) platform: Vec<String>,
+}
+
+/// Which application, for verbs that take nothing else.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Placed {
+    /// The descriptor: .yaml, .json or .toml.
+    #[arg(default_value = "veritee.yaml", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Another kind of TEE for one node or for all, whatever the descriptor says.
+    #[arg(long, value_name = "[NODE=]KIND")]
+    pub(crate) platform: Vec<String>,
+}
+
+impl From<Placed> for Application {
+    fn from(placed: Placed) -> Self {
+        Self { file: placed.file, platform: placed.platform }
+    }
+}
+
+/// Bytes to send.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Payload {
+    /// Payload in hexadecimal, laid out as its type says (little-endian).
+    #[arg(long, conflicts_with = "text", value_name = "BYTES")]
+    pub(crate) hex: Option<String>,
+    /// Payload as a byte string of its type: length (u16), then the text.
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+}

@@ -1,0 +1,184 @@
+//! Verbs about nodes, this machine, and the owner's files.
+
+use crate::grammar::NodeVerb;
+use crate::printer::Printer;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::Command;
+use veritee_exec::fleet::Node;
+use veritee_exec::home::{Home, KnownNode};
+use veritee_exec::{ExecError, platforms, throwaway};
+use veritee_node_client::{Fingerprint, Token, enrol, parse_fingerprint};
+use veritee_node_protocol::{Request, Response};
+
+pub(crate) async fn obey(verb: NodeVerb, printer: &Printer) -> Result<()> {
+    let home = Home::of_user();
+    match verb {
+        NodeVerb::Add { name, address, fingerprint, token } => {
+            add(&home, &name, &address, (&fingerprint, &token), printer).await
+        }
+        NodeVerb::List => list(&home, printer),
+        NodeVerb::Show { name } => show(&home, &name, printer).await,
+        NodeVerb::Remove { name } => remove(&home, &name, printer).await,
+    }
+}
+
+async fn add(
+    home: &Home,
+    name: &str,
+    address: &str,
+    (fingerprint, token): (&str, &str),
+    printer: &Printer,
+) -> Result<()> {
+    let mut nodes = home.nodes()?;
+    if nodes.contains_key(name) {
+        bail!("a node {name} is known already; `veritee node remove {name}` first");
+    }
+    let node =
+        parse_fingerprint(fingerprint).map_err(|_| anyhow::anyhow!("{fingerprint:?} is no fingerprint"))?;
+    let token: Token = token.parse().map_err(|_| anyhow::anyhow!("this is no token"))?;
+    let identity = home.identity()?;
+    enrol(address, node, &token, &identity.public())
+        .await
+        .context("the node did not enrol you (is the token spent? `veritee-node token` prints another)")?;
+    let known = KnownNode { address: address.to_owned(), fingerprint: Fingerprint(node).to_string() };
+    nodes.insert(name.to_owned(), known);
+    home.set_nodes(&nodes)?;
+    printer.result(&nodes[name], || format!("{name} knows you now"));
+    Ok(())
+}
+
+fn list(home: &Home, printer: &Printer) -> Result<()> {
+    let nodes = home.nodes()?;
+    printer.result(&nodes, || {
+        let lines =
+            nodes.iter().map(|(name, node)| format!("{name}  {}  {}", node.address, node.fingerprint));
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    Ok(())
+}
+
+async fn connect(home: &Home, name: &str) -> Result<Node> {
+    let nodes = home.nodes()?;
+    let node = nodes.get(name).ok_or_else(|| ExecError::UnknownNode { node: name.to_owned() })?;
+    Ok(Node::connect(name, &node.address, node.identity()?, &home.identity()?).await?)
+}
+
+async fn show(home: &Home, name: &str, printer: &Printer) -> Result<()> {
+    let Response::Description(description) = connect(home, name).await?.ask(Request::Describe).await? else {
+        bail!("node {name} does not describe itself");
+    };
+    let shown = serde_json::json!({
+        "software": description.software,
+        "platforms": description.platforms,
+        "modules": description.modules,
+        "fingerprint": Fingerprint(description.identity).to_string(),
+    });
+    printer.result(&shown, || {
+        let platforms = description.platforms.join(", ");
+        format!(
+            "{name}: veritee-node {}, platforms {platforms}, {} modules",
+            description.software, description.modules
+        )
+    });
+    Ok(())
+}
+
+async fn remove(home: &Home, name: &str, printer: &Printer) -> Result<()> {
+    connect(home, name).await?.tell(Request::Revoke, "revoke").await?;
+    let mut nodes = home.nodes()?;
+    nodes.remove(name);
+    home.set_nodes(&nodes)?;
+    printer.result(&serde_json::json!({"removed": name}), || format!("{name} has forgotten you"));
+    Ok(())
+}
+
+/// What this machine has.
+pub(crate) fn doctor(printer: &Printer) -> Result<()> {
+    let runs = |program: &str, argument: &str| {
+        let output = Command::new(program).arg(argument).output();
+        output
+            .ok()
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let node = throwaway::node_program()?;
+    let findings = [
+        ("cargo", runs("cargo", "--version"), "install it with rustup"),
+        ("rustc", runs("rustc", "--version"), "install it with rustup"),
+        (
+            "C compiler",
+            runs("cc", "--version").and_then(|text| text.lines().next().map(str::to_owned)),
+            "apt install gcc",
+        ),
+        (
+            "veritee-node",
+            runs(&node.to_string_lossy(), "--version"),
+            "build it: cargo build --release --package veritee-node",
+        ),
+        ("Landlock", landlock(), "use a kernel of 5.13 or later with Landlock enabled"),
+        ("RDRAND", rdrand(), "native modules need a processor of 2012 or later"),
+    ];
+    let value: serde_json::Map<String, serde_json::Value> =
+        findings.iter().map(|(name, found, _)| ((*name).to_owned(), serde_json::json!(found))).collect();
+    printer.result(&value, || {
+        let lines = findings.iter().map(|(name, found, advice)| match found {
+            Some(found) => format!("✓ {name}: {found}"),
+            None => format!("✗ {name}: missing; {advice}"),
+        });
+        let platforms = format!("platforms: {}", platforms::words().join(", "));
+        lines.chain([platforms]).collect::<Vec<_>>().join("\n")
+    });
+    Ok(())
+}
+
+fn landlock() -> Option<String> {
+    let modules = std::fs::read_to_string("/sys/kernel/security/lsm").ok();
+    match modules {
+        Some(modules) => modules.contains("landlock").then(|| "enabled".to_owned()),
+        // The list may be hidden; runners find out and refuse if it is missing.
+        None => Some("unknown (the list of security modules is not readable)".to_owned()),
+    }
+}
+
+fn rdrand() -> Option<String> {
+    let processors = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    processors.contains("rdrand").then(|| "present".to_owned())
+}
+
+/// Files of the owner.
+const FILES: [&str; 3] = ["identity.key", "root.key", "nodes.json"];
+
+pub(crate) fn backup(folder: &Path, printer: &Printer) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let home = Home::of_user();
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    copy(home.folder(), folder)?;
+    printer.result(&serde_json::json!({"backup": folder}), || {
+        format!("copied to {}; who has it is you: keep it safe", folder.display())
+    });
+    Ok(())
+}
+
+pub(crate) fn restore(folder: &Path, printer: &Printer) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let home = Home::of_user();
+    if home.folder().join(FILES[0]).exists() {
+        bail!("{} holds an identity already; move it away first", home.folder().display());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home.folder())?;
+    copy(folder, home.folder())?;
+    printer.result(&serde_json::json!({"restored": home.folder()}), || "restored".to_owned());
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for name in FILES.iter().filter(|name| from.join(name).exists()) {
+        // Mode 0600 goes along.
+        std::fs::copy(from.join(name), to.join(name)).with_context(|| format!("cannot copy {name}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Results on standard output, talk on standard error. The only place that prints.
+
+use crate::grammar::Form;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+use veritee_exec::Talk;
+use veritee_exec::observe::{ConnectionReport, Report};
+
+/// Prints, as the person wishes.
+pub(crate) struct Printer {
+    form: Form,
+    quiet: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl Printer {
+    pub(crate) fn new(form: Form, quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar
+        });
+        Self { form, quiet, bar }
+    }
+
+    /// A result: `text` for people, `value` for programs.
+    pub(crate) fn result<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) {
+        self.settle();
+        let line = match self.form {
+            Form::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
+            Form::Text => text(),
+        };
+        if !line.is_empty() {
+            // Nobody may be listening.
+            let _ = writeln!(std::io::stdout(), "{}", line.trim_end());
+        }
+    }
+
+    /// An error, with what it was about.
+    pub(crate) fn error(&self, error: &anyhow::Error) {
+        self.settle();
+        let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    }
+
+    /// A line of talk.
+    pub(crate) fn say(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => bar.suspend(|| drop(writeln!(std::io::stderr(), "{text}"))),
+            None => drop(writeln!(std::io::stderr(), "{text}")),
+        }
+    }
+
+    fn settle(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Talk for Printer {
+    fn done(&self, what: &str) {
+        self.say(&format!("  ✓ {what}"));
+    }
+
+    fn doing(&self, _: &str, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar.set_message(what.to_owned());
+        }
+    }
+
+    fn warn(&self, what: &str) {
+        self.say(&format!("  ! {what}"));
+    }
+}
+
+/// A report for people.
+pub(crate) fn report_text(report: &Report) -> String {
+    let modules = report.modules.iter().map(|module| {
+        let marks = match (module.attested, module.simulated) {
+            (false, _) => "not attested",
+            (true, true) => "attested, unprotected or simulated",
+            (true, false) => "attested",
+        };
+        let measurement = module.measurement.get(..16).unwrap_or_default();
+        [
+            module.name.clone(),
+            module.node.clone(),
+            module.platform.clone(),
+            marks.to_owned(),
+            format!("{measurement}…"),
+        ]
+    });
+    let modules = table(["module", "node", "platform", "state", "measurement"], modules.collect());
+    let connections = report.connections.iter().map(connection_cells);
+    let head = ["connection", "from", "to", "cipher", "epoch", "sent", "accepted", "dropped"];
+    let connections = table(head, connections.collect());
+    let sent: u64 = report.connections.iter().map(|connection| connection.sent).sum();
+    let accepted: u64 = report.connections.iter().map(|connection| connection.accepted).sum();
+    format!(
+        "\n{modules}\n{connections}\n{}: {} modules, {} connections, {sent} events sent, {accepted} accepted\n",
+        report.application,
+        report.modules.len(),
+        report.connections.len()
+    )
+}
+
+fn connection_cells(connection: &ConnectionReport) -> [String; 8] {
+    [
+        connection.name.clone(),
+        connection.from.clone(),
+        connection.to.clone(),
+        connection.cipher.clone(),
+        connection.epoch.to_string(),
+        connection.sent.to_string(),
+        connection.accepted.to_string(),
+        connection.dropped.to_string(),
+    ]
+}
+
+/// Columns as wide as they must be.
+fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
+    let mut all = vec![head.map(str::to_owned)];
+    all.extend(rows);
+    let widths: [usize; N] =
+        std::array::from_fn(|column| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    all.iter().map(line).collect()
+}

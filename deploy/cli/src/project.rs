@@ -1,0 +1,8 @@
+//! `veritee new`.
+
+use crate::printer::Printer;
+use anyhow::{Result, bail};
+
+pub(crate) fn new(name: &str, _: &Printer) -> Result<()> {
+    bail!("{name}")
+}

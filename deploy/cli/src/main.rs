@@ -45,7 +45,7 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
         Verb::Down(application) => application::down(application.into(), printer).await?,
         Verb::Disable { application, module } => application::disable(application, &module, printer).await?,
         Verb::Call { application, entry, payload } => {
-            speak::call(application, &entry, &payload, printer).await?
+            speak::call(application, &entry, &payload, printer).await?;
         }
         Verb::Output { application, connection, payload, wait } => {
             speak::output(application, &connection, &payload, wait, printer).await?;

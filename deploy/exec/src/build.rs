@@ -20,6 +20,9 @@ pub struct Source {
 ///
 /// # Errors
 /// The first module that does not build, by name.
+///
+/// # Panics
+/// When a builder's thread panicked: an error of this program.
 pub async fn build_all(
     sources: &[Source],
     target: &Path,

@@ -123,7 +123,8 @@ impl Home {
     pub fn set_nodes(&self, nodes: &BTreeMap<String, KnownNode>) -> Result<(), ExecError> {
         self.make()?;
         let path = self.folder.join(NODES);
-        let text = serde_json::to_string_pretty(nodes).expect("names and texts are JSON");
+        let text = serde_json::to_string_pretty(nodes)
+            .map_err(|error| ExecError::BadState { path: path.clone(), reason: error.to_string() })?;
         replace(&path, text.as_bytes())
     }
 

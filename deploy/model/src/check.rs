@@ -159,7 +159,7 @@ impl Descriptor {
             let known = |platform: &&str| {
                 allowed == *platform || allowed.strip_suffix("-simulated") == Some(*platform)
             };
-            if !platforms.iter().any(|platform| known(&platform)) {
+            if !platforms.iter().any(known) {
                 problems.unknown("policy", "platform", allowed, platforms.iter().copied());
             }
         }

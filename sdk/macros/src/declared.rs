@@ -25,10 +25,10 @@ impl Parse for Arguments {
             match &meta {
                 syn::Meta::Path(path) if path.is_ident("movable") => arguments.movable = true,
                 syn::Meta::NameValue(pair) if pair.path.is_ident("rows") => {
-                    arguments.rows = Some(number(pair)?)
+                    arguments.rows = Some(number(pair)?);
                 }
                 syn::Meta::NameValue(pair) if pair.path.is_ident("tokens") => {
-                    arguments.tokens = Some(number(pair)?)
+                    arguments.tokens = Some(number(pair)?);
                 }
                 other => {
                     let advice = "unknown argument; there are `rows = N`, `tokens = N` and `movable`";

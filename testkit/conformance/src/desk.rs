@@ -225,11 +225,17 @@ impl Desk {
     }
 
     /// Sends a request that names a row.
+    ///
+    /// # Errors
+    /// The module's answer when it refuses.
     pub fn row(&mut self, kind: ControlKind, line: &Line) -> Result<EpochEnd, ControlResult> {
         end_of(&self.ask(kind, &RowName { row: line.row, connection: line.connection }))
     }
 
     /// Gives a key.
+    ///
+    /// # Errors
+    /// The module's answer when it refuses.
     pub fn set_key(&mut self, set: &SetKey) -> Result<EpochEnd, ControlResult> {
         end_of(&self.ask(ControlKind::SetKey, set))
     }

@@ -83,13 +83,11 @@ impl Subject for InProcess {
 }
 
 /// Starts the core on the fake X25519 platform.
-#[must_use]
 pub fn agreement() -> Start<'static> {
     &|| Box::new(InProcess::new(None))
 }
 
 /// Starts the core on the fake symmetric platform.
-#[must_use]
 pub fn symmetric() -> Start<'static> {
     &|| Box::new(InProcess::new(Some([0x42; 16])))
 }

@@ -30,8 +30,11 @@ fn seal(cipher: CipherId, key: [u8; 16], application: u16, header: Frame, body: 
     [frame, body, tag.to_vec()].concat()
 }
 
+/// Cipher, key, application, header and body of one vector.
+type Input = (CipherId, [u8; 16], u16, Frame, Vec<u8>);
+
 /// A spread of headers and lengths, from a fixed sequence.
-fn inputs() -> Vec<(CipherId, [u8; 16], u16, Frame, Vec<u8>)> {
+fn inputs() -> Vec<Input> {
     let mut inputs = Vec::new();
     for &cipher in CipherId::ALL {
         for (number, length) in [2_usize, 4, 16, 18, 64, 256].into_iter().enumerate() {

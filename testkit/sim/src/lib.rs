@@ -10,7 +10,6 @@
 //! 2. Per connection, epoch and direction it is a gapless prefix, in order, each event once.
 //! 3. What a module emitted is what its source emits on the inputs that it accepted, handlers one after the other.
 //! 4. No key and counter occur together twice.
-#![expect(clippy::missing_panics_doc, reason = "test support: a panic is a failed test")]
 
 pub mod attacker;
 pub mod oracle;

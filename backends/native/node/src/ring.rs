@@ -226,9 +226,7 @@ impl Producer {
     pub fn room(&self) -> usize {
         let tail = self.mapping.word(self.lane.tail()).load(Ordering::Acquire);
         let used = self.head.wrapping_sub(tail);
-        (CAPACITY as u64)
-            .checked_sub(used)
-            .map_or(0, |room| usize::try_from(room).expect("below the capacity"))
+        (CAPACITY as u64).checked_sub(used).and_then(|room| usize::try_from(room).ok()).unwrap_or(0)
     }
 
     /// Writes a record.

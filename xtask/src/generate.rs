@@ -9,7 +9,11 @@ use veritee_wire::layout::TABLE;
 
 /// Writes the generated files, or only checks that they are fresh.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let files = [("docs/wire.md", wire_document()?), ("sdk/c/veritee_wire.h", c_header()?)];
+    let files = [
+        ("docs/wire.md", wire_document()?),
+        ("docs/descriptor.schema.json", veritee_model::schema()),
+        ("sdk/c/veritee_wire.h", c_header()?),
+    ];
     let mut stale = Vec::new();
     for (path, text) in files {
         if fs::read_to_string(path).is_ok_and(|found| found == text) {

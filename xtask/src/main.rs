@@ -14,10 +14,11 @@ mod source;
 mod stage;
 mod tidy;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use stage::{Stages, cargo};
+use stage::{Stages, cargo, cargo_with};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The tasks of this repository")]
@@ -62,18 +63,29 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Runs vectors of a kind from a folder.
+    /// Runs the golden vectors, from this repository or from a folder with files of the same names.
     Vectors {
-        /// `sancus`.
-        kind: String,
+        /// `frames` or `spongent`; all of them without.
+        kind: Option<String>,
         /// Folder of the vector files.
+        #[arg(long, default_value = "testkit/vectors")]
         folder: PathBuf,
     },
     /// Exactly what continuous integration runs, with the minutes of each stage.
     Ci,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let root = source::root()?;
     std::env::set_current_dir(&root)?;
     match Arguments::parse().task {
@@ -86,7 +98,7 @@ fn main() -> Result<()> {
         Task::Tidy { ratchet } => tidy::run(ratchet),
         Task::Sizes { output, accept } => sizes::run(&output, accept),
         Task::Generate { check } => generate::run(check),
-        Task::Vectors { kind, folder } => vectors(&kind, &folder),
+        Task::Vectors { kind, folder } => vectors(kind.as_deref(), &folder),
         Task::Ci => ci(),
     }
 }
@@ -143,8 +155,22 @@ fn tests() -> Result<()> {
     cargo(&["test", "--manifest-path", "examples/Cargo.toml", "--locked", "--quiet"])
 }
 
-fn vectors(kind: &str, folder: &std::path::Path) -> Result<()> {
-    anyhow::ensure!(kind == "sancus", "unknown kind of vectors {kind:?}; there is: sancus");
-    let folder = folder.to_string_lossy();
-    cargo(&["run", "--quiet", "--release", "--package", "veritee-emu", "--", "vectors", &folder])
+/// Which test of which package reads a kind of vectors.
+const VECTORS: &[(&str, &str, &str)] =
+    &[("frames", "veritee-conformance", "frames"), ("spongent", "veritee-spongent", "vectors")];
+
+fn vectors(kind: Option<&str>, folder: &std::path::Path) -> Result<()> {
+    let known = |kind: &str| VECTORS.iter().any(|(name, ..)| *name == kind);
+    anyhow::ensure!(
+        kind.is_none_or(known),
+        "unknown kind of vectors {:?}; there are: frames, spongent",
+        kind.unwrap_or_default()
+    );
+    let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+    for (name, package, filter) in VECTORS.iter().filter(|(name, ..)| kind.is_none_or(|kind| kind == *name)) {
+        println!("{name}");
+        let folder = [("VERITEE_VECTORS", folder.as_os_str())];
+        cargo_with(&["test", "--quiet", "--locked", "--package", package, "--", filter], &folder)?;
+    }
+    Ok(())
 }

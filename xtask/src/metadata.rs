@@ -44,6 +44,13 @@ pub(crate) struct Package {
     pub(crate) license: Option<String>,
     pub(crate) manifest_path: String,
     pub(crate) features: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
 }
 
 impl Metadata {
@@ -81,11 +88,20 @@ impl Metadata {
 
     /// What a package depends on, directly or not.
     pub(crate) fn closure(&self, id: &str) -> Vec<&Package> {
+        self.reached(id, |_| true)
+    }
+
+    /// What is linked into a program of this package: procedural macros and what only they need are not.
+    pub(crate) fn linked(&self, id: &str) -> Vec<&Package> {
+        self.reached(id, |package| !package.is_macro())
+    }
+
+    fn reached(&self, id: &str, wanted: impl Fn(&Package) -> bool) -> Vec<&Package> {
         let mut seen = BTreeSet::new();
         let mut waiting = vec![id.to_owned()];
         while let Some(id) = waiting.pop() {
             for package in self.direct(&id) {
-                if seen.insert(package.id.clone()) {
+                if wanted(package) && seen.insert(package.id.clone()) {
                     waiting.push(package.id.clone());
                 }
             }
@@ -95,6 +111,10 @@ impl Metadata {
 }
 
 impl Package {
+    fn is_macro(&self) -> bool {
+        self.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "proc-macro"))
+    }
+
     /// Folder of the package below the repository's root; `None` for packages from a registry.
     pub(crate) fn folder(&self) -> Option<String> {
         let root = crate::source::root().ok()?;

@@ -1,9 +1,170 @@
-//! What a module has to trust.
+//! What a module has to trust: our own lines, third-party lines, bytes of the image; for a template module with one input
+//! and one output.
 
-use anyhow::Result;
+mod expansion;
 
-/// Counts and prints; refuses growth beyond the snapshot.
-pub(crate) fn run(_output: &str, _accept: bool) -> Result<()> {
-    println!("trusted lines: {}", crate::tidy::trusted_lines()?);
+use crate::metadata::{Metadata, Package};
+use crate::source::{code_lines, files, is_test};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use veritee_native_image::NativeBuilder;
+use veritee_platform::{BuildOrder, Language};
+
+/// Where the accepted numbers are.
+const SNAPSHOT: &str = "docs/sizes.json";
+/// The template module: the alarm of `veritee new`.
+const TEMPLATE: &str = "deploy/cli/template";
+/// Growth of an image that is not worth a word, in bytes: compilers differ.
+const IMAGE_SLACK: u64 = 2048;
+
+/// What a module trusts on one platform.
+#[derive(Serialize, Deserialize)]
+struct Sizes {
+    /// Lines of our own inside the image, by part.
+    parts: BTreeMap<String, usize>,
+    /// Their sum.
+    own_lines: usize,
+    /// Third-party crates inside the image.
+    third_party: Vec<ThirdParty>,
+    /// Length of the image.
+    image_bytes: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ThirdParty {
+    #[serde(rename = "crate")]
+    name: String,
+    /// All lines of its sources that are not blank, comments or tests: more than what is compiled in.
+    lines: usize,
+}
+
+/// Counts and prints; refuses growth beyond the snapshot, unless it is accepted.
+pub(crate) fn run(output: &str, accept: bool) -> Result<()> {
+    let sizes = BTreeMap::from([("native".to_owned(), native()?)]);
+    match output {
+        "json" => println!("{}", serde_json::to_string_pretty(&sizes)?),
+        "text" => sizes.iter().for_each(|(platform, sizes)| print(platform, sizes)),
+        other => bail!("unknown form {other:?}; there are: text, json"),
+    }
+    if accept {
+        fs::write(SNAPSHOT, serde_json::to_string_pretty(&sizes)? + "\n")?;
+        return Ok(());
+    }
+    let text = fs::read_to_string(SNAPSHOT).with_context(|| format!("cannot read {SNAPSHOT}"))?;
+    let accepted: BTreeMap<String, Sizes> = serde_json::from_str(&text)?;
+    let growth: Vec<String> =
+        sizes.iter().flat_map(|(platform, now)| growth(platform, now, accepted.get(platform))).collect();
+    if !growth.is_empty() {
+        bail!(
+            "{}; if it must be, say why in the commit and run `cargo xtask sizes --accept`",
+            growth.join("; ")
+        );
+    }
     Ok(())
+}
+
+fn print(platform: &str, sizes: &Sizes) {
+    println!("{platform}: {} own lines, image of {} bytes", sizes.own_lines, sizes.image_bytes);
+    for (part, lines) in &sizes.parts {
+        println!("  {lines:>6}  {part}");
+    }
+    let total: usize = sizes.third_party.iter().map(|part| part.lines).sum();
+    println!("  third-party crates: {total} lines in their sources");
+    for part in &sizes.third_party {
+        println!("  {:>6}  {}", part.lines, part.name);
+    }
+}
+
+fn growth(platform: &str, now: &Sizes, accepted: Option<&Sizes>) -> Vec<String> {
+    let Some(accepted) = accepted else { return vec![format!("{platform} is new")] };
+    let mut growth = Vec::new();
+    if now.own_lines > accepted.own_lines {
+        growth.push(format!("{platform} grew from {} to {} own lines", accepted.own_lines, now.own_lines));
+    }
+    if now.image_bytes > accepted.image_bytes + IMAGE_SLACK {
+        growth.push(format!(
+            "{platform}'s image grew from {} to {} bytes",
+            accepted.image_bytes, now.image_bytes
+        ));
+    }
+    let known = |name: &str| accepted.third_party.iter().any(|part| part.name == name);
+    let new = now.third_party.iter().filter(|part| !known(&part.name));
+    growth.extend(new.map(|part| format!("{platform} links the new crate {}", part.name)));
+    growth
+}
+
+/// Builds the template for the native platform and counts what is in the image.
+fn native() -> Result<Sizes> {
+    let folder = template()?;
+    let module = folder.join("alarm");
+    let target = folder.join("target");
+    let order = BuildOrder {
+        module: "alarm",
+        language: Language::Rust,
+        source: &module,
+        target: &target,
+        owner: &[0; 32],
+        talk: &|_| (),
+    };
+    let built = NativeBuilder::new(crate::source::root()?).build(&order)?;
+    let manifest = target.join("veritee/native/alarm/Cargo.toml");
+    let metadata = Metadata::read(&manifest.display().to_string())?;
+    let root = metadata.members().next().context("the image has a crate")?;
+    let (mut parts, mut third_party) = (BTreeMap::new(), Vec::new());
+    for package in metadata.linked(&root.id) {
+        match package.folder() {
+            Some(folder) if folder.starts_with("target") => {}
+            Some(folder) => drop(parts.insert(folder, package_lines(package)?)),
+            None => {
+                third_party.push(ThirdParty { name: package.name.clone(), lines: package_lines(package)? })
+            }
+        }
+    }
+    parts.insert("expanded macros of the module".to_owned(), expansion::lines(&module, &target)?);
+    third_party.sort_by(|left, right| right.lines.cmp(&left.lines).then(left.name.cmp(&right.name)));
+    let image_bytes = fs::metadata(&built.path)?.len();
+    Ok(Sizes { own_lines: parts.values().sum(), parts, third_party, image_bytes })
+}
+
+/// Lines of a package's sources that count.
+fn package_lines(package: &Package) -> Result<usize> {
+    let folder = Path::new(&package.manifest_path).parent().context("a manifest lies in a folder")?;
+    let mut lines = 0;
+    for file in files(&folder.join("src"), &["rs"])? {
+        let inside = file.strip_prefix(folder).unwrap_or(&file);
+        if !is_test(inside) {
+            lines += code_lines(&fs::read_to_string(&file)?);
+        }
+    }
+    Ok(lines)
+}
+
+/// Writes the template's project below the target folder, as `veritee new` does.
+fn template() -> Result<std::path::PathBuf> {
+    let folder = crate::source::root()?.join("target/sizes");
+    fs::create_dir_all(&folder)?;
+    let project = folder.join("template");
+    if project.exists() {
+        // The target folder inside stays, so that a second count compiles nothing.
+        for file in files(Path::new(TEMPLATE), &["rs"])? {
+            let to = project.join(file.strip_prefix(TEMPLATE)?);
+            fs::copy(&file, to)?;
+        }
+        return Ok(project);
+    }
+    let manifest = crate::source::root()?.join("Cargo.toml");
+    let status = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--quiet", "--locked", "--package", "veritee-cli", "--manifest-path"])
+        .arg(manifest)
+        .args(["--", "--quiet", "new", "template"])
+        .current_dir(&folder)
+        .stdout(std::process::Stdio::null())
+        .status()?;
+    if !status.success() {
+        bail!("`veritee new` failed");
+    }
+    Ok(project)
 }

@@ -1,6 +1,7 @@
 //! Running programs, and telling how long each stage took.
 
 use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -38,9 +39,15 @@ impl Stages {
 
 /// Runs cargo with `arguments`.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
+    cargo_with(arguments, &[])
+}
+
+/// Runs cargo with `arguments` and further variables.
+pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Result<()> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(program)
         .args(arguments)
+        .envs(variables.iter().copied())
         .status()
         .with_context(|| format!("cannot start cargo {}", arguments.join(" ")))?;
     if !status.success() {

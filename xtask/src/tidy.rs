@@ -8,7 +8,6 @@ mod text;
 mod unsafety;
 
 use anyhow::{Result, bail};
-pub(crate) use lines::trusted_lines;
 
 /// A rule: with `true` it records numbers that got better; it gives complaints.
 type Rule = fn(bool) -> Result<Vec<String>>;

@@ -13,6 +13,6 @@ mod tests;
 
 pub use check::Problem;
 pub use descriptor::{
-    Connection, Descriptor, Endpoint, Millis, Module, Node, Policy, Restart, Sources, Timer,
+    Connection, Descriptor, Endpoint, Millis, Module, Node, Policy, Restart, Sources, Timer, schema,
 };
 pub use read::ModelError;

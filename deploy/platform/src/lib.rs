@@ -6,6 +6,31 @@
 use std::path::{Path, PathBuf};
 use veritee_ids::{ActivationId, Challenge, Freshness, PortKind, TypeHash};
 
+/// The framework's sources, that images are built from: as `VERITEE_HOME` names them, or where this program was built.
+///
+/// # Errors
+/// [`PlatformError::MissingTool`] when they are not there.
+pub fn framework() -> Result<PathBuf, PlatformError> {
+    let built_from = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let folder = std::env::var_os("VERITEE_HOME").map_or_else(built_from, PathBuf::from);
+    let folder = folder.canonicalize().unwrap_or(folder);
+    check_framework(&folder).map(|()| folder)
+}
+
+/// Whether a folder has the framework's sources.
+///
+/// # Errors
+/// [`PlatformError::MissingTool`] when it has not.
+pub fn check_framework(folder: &Path) -> Result<(), PlatformError> {
+    if folder.join("trusted").is_dir() && folder.join("sdk").is_dir() {
+        return Ok(());
+    }
+    Err(PlatformError::MissingTool {
+        tool: format!("the sources of Veritee in {}", folder.display()),
+        advice: "set VERITEE_HOME to a checkout".to_owned(),
+    })
+}
+
 /// Languages that a module can be written in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Language {

@@ -30,7 +30,7 @@ pub(super) fn check(ratchet: bool) -> Result<Vec<String>> {
 }
 
 /// Lines of code of the trusted part, without tests.
-pub(crate) fn trusted_lines() -> Result<usize> {
+fn trusted_lines() -> Result<usize> {
     let mut lines = 0;
     for file in files(Path::new("trusted"), &["rs"])?.iter().filter(|file| !is_test(file)) {
         lines += code_lines(&fs::read_to_string(file)?);

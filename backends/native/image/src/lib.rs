@@ -17,28 +17,19 @@ mod tests;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::PathBuf;
-use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError};
+use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError, check_framework, framework};
 
 /// Builds native images.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NativeBuilder {
-    framework: PathBuf,
-}
-
-impl Default for NativeBuilder {
-    /// The framework's sources as `VERITEE_HOME` names them, or where this program was built.
-    fn default() -> Self {
-        let built_from = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.."));
-        let framework = std::env::var_os("VERITEE_HOME").map_or_else(built_from, PathBuf::from);
-        Self::new(framework)
-    }
+    framework: Option<PathBuf>,
 }
 
 impl NativeBuilder {
-    /// A builder that takes the framework's sources from a folder.
+    /// A builder that takes the framework's sources from a folder; the default one looks for them when it builds.
     #[must_use]
     pub fn new(framework: PathBuf) -> Self {
-        Self { framework: framework.canonicalize().unwrap_or(framework) }
+        Self { framework: Some(framework.canonicalize().unwrap_or(framework)) }
     }
 
     /// Builds an image and computes its measurement: SHA-256 over the file.
@@ -50,16 +41,14 @@ impl NativeBuilder {
         if order.language != Language::Rust {
             return Err(bad(order, "the native platform takes modules in Rust"));
         }
-        if !self.framework.join("trusted").is_dir() {
-            return Err(PlatformError::MissingTool {
-                tool: format!("the sources of Veritee in {}", self.framework.display()),
-                advice: "set VERITEE_HOME to a checkout".to_owned(),
-            });
-        }
+        let framework = match &self.framework {
+            Some(folder) => check_framework(folder).map(|()| folder.clone())?,
+            None => framework()?,
+        };
         let module = generated::read_module(order)?;
         cargo::check_bare_metal(order, &module)?;
-        let folder = generated::write(order, &module, &self.framework)?;
-        let program = cargo::build(order, &folder, &self.framework)?;
+        let folder = generated::write(order, &module, &framework)?;
+        let program = cargo::build(order, &folder, &framework)?;
         let bytes = fs::read(&program).map_err(system(format!("read {}", program.display())))?;
         let path = folder.join(format!("{}.image", order.module));
         fs::write(&path, &bytes).map_err(system(format!("write {}", path.display())))?;

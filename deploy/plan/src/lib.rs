@@ -1,1 +1,0 @@
-//! veritee-plan

@@ -119,7 +119,7 @@ fn native() -> Result<Sizes> {
             Some(folder) if folder.starts_with("target") => {}
             Some(folder) => drop(parts.insert(folder, package_lines(package)?)),
             None => {
-                third_party.push(ThirdParty { name: package.name.clone(), lines: package_lines(package)? })
+                third_party.push(ThirdParty { name: package.name.clone(), lines: package_lines(package)? });
             }
         }
     }

@@ -49,12 +49,17 @@ impl Loaded {
 
     /// Builds all modules and judges the descriptor against their ports.
     pub(crate) async fn build(&self, owner: &[u8; 32], printer: &Printer) -> Result<Built, ExecError> {
-        let target = self.folder.join("target");
-        let built = build_all(&sources(&self.descriptor, &self.folder), &target, owner, printer).await?;
+        let built = self.build_images(owner, printer).await?;
         for warning in check_ports(&self.descriptor, &built)? {
             printer.warn(&warning);
         }
         Ok(built)
+    }
+
+    /// Builds all modules.
+    pub(crate) async fn build_images(&self, owner: &[u8; 32], printer: &Printer) -> Result<Built, ExecError> {
+        let target = self.folder.join("target");
+        build_all(&sources(&self.descriptor, &self.folder), &target, owner, printer).await
     }
 
     pub(crate) fn state_folder(&self) -> PathBuf {

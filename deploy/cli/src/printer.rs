@@ -63,6 +63,19 @@ impl Printer {
     }
 }
 
+/// Says nothing but warnings: for work that is not what was asked for.
+pub(crate) struct Warnings<'a>(pub(crate) &'a Printer);
+
+impl Talk for Warnings<'_> {
+    fn done(&self, _: &str) {}
+
+    fn doing(&self, _: &str, _: &str) {}
+
+    fn warn(&self, what: &str) {
+        self.0.warn(what);
+    }
+}
+
 impl Talk for Printer {
     fn done(&self, what: &str) {
         self.say(&format!("  ✓ {what}"));

@@ -11,7 +11,7 @@ use veritee_exec::deploy::{Deployment, Place, bring_up, stop_timers};
 use veritee_exec::observe::{Report, drain, report};
 use veritee_exec::resolve::resolve;
 use veritee_exec::state::State;
-use veritee_exec::throwaway::Throwaway;
+use veritee_exec::throwaway::{Settings, Throwaway};
 use veritee_exec::{ExecError, Talk};
 use veritee_model::Millis;
 
@@ -58,7 +58,7 @@ async fn session(
     let owner = owner(&home)?;
     let built = loaded.build(&owner.identity.public(), printer).await?;
     let names: Vec<String> = loaded.descriptor.nodes.keys().cloned().collect();
-    let fleet = throwaway.start(&names, printer).await?;
+    let fleet = throwaway.start(&names, Settings::default(), printer).await?;
     let mut state = State::open(&throwaway.state(), &loaded.descriptor.application)?;
     let target = resolve(&loaded.descriptor, &built, &mut state)?;
     let place = Place { target: &target, fleet: &fleet, owner: &owner, talk: printer };

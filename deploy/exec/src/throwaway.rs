@@ -21,6 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Throwaway {
     nodes: Vec<Running>,
     folder: TempDir,
+    /// Times that nodes were started: each start has folders of its own.
+    round: u32,
+}
+
+/// How throw-away nodes are configured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Settings {
+    /// Events leave only once they are on disk.
+    pub wait_for_disk: bool,
 }
 
 #[derive(Debug)]
@@ -70,7 +79,7 @@ impl Throwaway {
     pub fn new() -> Result<Self, ExecError> {
         let folder = tempfile::Builder::new().prefix("veritee-run-").tempdir();
         let folder = folder.map_err(ExecError::file("make", std::env::temp_dir()))?;
-        Ok(Self { nodes: Vec::new(), folder })
+        Ok(Self { nodes: Vec::new(), folder, round: 0 })
     }
 
     /// The throw-away owner's home.
@@ -79,23 +88,47 @@ impl Throwaway {
         Home::at(self.folder.path().join("owner"))
     }
 
-    /// The throw-away state's folder.
+    /// The throw-away state's folder: one for each start of nodes.
     #[must_use]
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.round_folder().join("state")
+    }
+
+    fn round_folder(&self) -> PathBuf {
+        self.folder.path().join(self.round.to_string())
+    }
+
+    /// The folder that everything of this run lies in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Processes of the nodes, by name.
+    #[must_use]
+    pub fn processes(&self) -> Vec<(String, u32)> {
+        self.nodes.iter().filter_map(|node| Some((node.name.clone(), node.process.id()?))).collect()
     }
 
     /// Starts a node process for each name and enrols the owner, exactly as a user would.
     ///
     /// # Errors
     /// [`ExecError::NoProgram`], [`ExecError::NodeStart`], [`ExecError::Node`].
-    pub async fn start(&mut self, names: &[String], talk: &dyn Talk) -> Result<Fleet, ExecError> {
+    pub async fn start(
+        &mut self,
+        names: &[String],
+        settings: Settings,
+        talk: &dyn Talk,
+    ) -> Result<Fleet, ExecError> {
         let program = node_program()?;
+        self.round += 1;
+        let folder = self.round_folder();
+        std::fs::create_dir(&folder).map_err(ExecError::file("make", &folder))?;
         let identity = self.home().identity()?;
         let mut fleet = Fleet::default();
         for name in names {
             talk.doing("nodes", &format!("starting node {name}"));
-            let config = self.configure(name)?;
+            let config = self.configure(name, settings)?;
             let initialised = init(&program, name, &config).await?;
             let address = self.run(&program, name, &config).await?;
             let bad = |what: &str| ExecError::NodeStart {
@@ -113,12 +146,13 @@ impl Throwaway {
         Ok(fleet)
     }
 
-    fn configure(&self, name: &str) -> Result<PathBuf, ExecError> {
-        let path = self.folder.path().join(format!("{name}.toml"));
-        let state = self.folder.path().join(name);
+    fn configure(&self, name: &str, settings: Settings) -> Result<PathBuf, ExecError> {
+        let path = self.round_folder().join(format!("{name}.toml"));
+        let state = self.round_folder().join(name);
         let text = format!(
-            "state = {:?}\nlisten = [\"127.0.0.1:0\"]\nend_modules = true\n[log]\nfilter = \"warn\"\n",
-            state
+            "state = {state:?}\nlisten = [\"127.0.0.1:0\"]\nend_modules = true\n[log]\nfilter = \"warn\"\n\
+             [outbox]\nwait_for_disk = {}\n",
+            settings.wait_for_disk
         );
         std::fs::write(&path, text).map_err(ExecError::file("write", &path))?;
         Ok(path)
@@ -127,7 +161,7 @@ impl Throwaway {
     /// Starts a node and waits until it tells its address.
     async fn run(&mut self, program: &Path, name: &str, config: &Path) -> Result<String, ExecError> {
         let failed = |reason: String| ExecError::NodeStart { node: name.to_owned(), reason };
-        let log = self.folder.path().join(format!("{name}.log"));
+        let log = self.round_folder().join(format!("{name}.log"));
         let log_file = std::fs::File::create(&log).map_err(ExecError::file("create", &log))?;
         let mut process = Command::new(program)
             .args(["run", "--until-stdin-ends", "--config"])
@@ -148,21 +182,13 @@ impl Throwaway {
         ready.map(|ready| ready.ready.address).ok_or_else(|| failed(last_line(&log)))
     }
 
-    /// Kills a node's daemon as a power cut would, and starts it again. Modules live on.
-    ///
-    /// # Errors
-    /// [`ExecError::NodeStart`].
-    pub async fn crash(&mut self, name: &str) -> Result<(), ExecError> {
-        let failed = |reason: &str| ExecError::NodeStart { node: name.to_owned(), reason: reason.to_owned() };
-        let node =
-            self.nodes.iter_mut().find(|node| node.name == name).ok_or_else(|| failed("it does not run"))?;
-        node.process.kill().await.map_err(|_| failed("it cannot be killed"))?;
-        self.nodes.retain(|node| node.name != name);
-        Ok(())
-    }
-
     /// Ends all nodes gracefully, then the folder goes.
     pub async fn end(mut self) {
+        self.stop().await;
+    }
+
+    /// Ends all nodes gracefully; others can be started.
+    pub async fn stop(&mut self) {
         for node in &mut self.nodes {
             // The node stops when its standard input ends.
             drop(node.process.stdin.take());
@@ -172,6 +198,7 @@ impl Throwaway {
                 let _ = node.process.kill().await;
             }
         }
+        self.nodes.clear();
     }
 }
 

@@ -1,0 +1,33 @@
+//! The far side: counts a flood, and plays back.
+#![no_std]
+
+use messages::{Load, Report};
+
+/// What was seen of the flood.
+#[derive(Default)]
+pub struct Far {
+    report: Report,
+}
+
+#[veritee::module]
+impl Far {
+    #[output]
+    fn pong(load: Load);
+
+    #[input]
+    fn flood(&mut self, _io: Io<'_>, load: Load) {
+        self.report.disordered += u64::from(load.number != self.report.received);
+        self.report.received += 1;
+    }
+
+    #[input]
+    fn ping(&mut self, mut io: Io<'_>, load: Load) {
+        io.pong(&load);
+    }
+
+    /// What was seen of the flood so far.
+    #[entry(public)]
+    fn report(&mut self, _io: &mut Io<'_>) -> Report {
+        self.report
+    }
+}

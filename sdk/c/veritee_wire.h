@@ -240,6 +240,11 @@
 #define VT_EVENT_ASSOCIATED_DIRECTION 20u /* uint16_t */
 #define VT_EVENT_ASSOCIATED_RESERVED 22u /* uint16_t */
 
+#define VT_RECORD_HEADER_BYTES 8u
+#define VT_RECORD_HEADER_LENGTH 0u /* uint32_t */
+#define VT_RECORD_HEADER_KIND 4u /* uint16_t */
+#define VT_RECORD_HEADER_RESERVED 6u /* uint16_t */
+
 #define VT_ENTRY_RESULT_BYTES 12u
 #define VT_ENTRY_RESULT_STATUS 0u /* uint16_t */
 #define VT_ENTRY_RESULT_RESERVED 2u /* uint16_t */

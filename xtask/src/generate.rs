@@ -4,8 +4,12 @@ use anyhow::{Context, Result, bail};
 use std::fmt::Write as _;
 use std::fs;
 use veritee_ids::codes;
-use veritee_wire::codec::LayoutInfo;
-use veritee_wire::layout::TABLE;
+use veritee_ids::{
+    ActivationId, ApplicationHandle, ApplicationId, Challenge, CipherId, ConnectionId, ControlKind, ControlResult,
+    Counter, Direction, Epoch, FrameKind, Freshness, Label, Lifecycle, OperationId, PortIndex, PriorEpoch, Role,
+    RowIndex, SessionId, Status, TypeHash,
+};
+use veritee_wire::Layout;
 
 /// Writes the generated files, or only checks that they are fresh.
 pub(crate) fn run(check: bool) -> Result<()> {
@@ -35,6 +39,54 @@ pub(crate) fn run(check: bool) -> Result<()> {
     Ok(())
 }
 
+/// A layout of the table, without its type.
+struct LayoutInfo {
+    name: &'static str,
+    doc: &'static [&'static str],
+    bytes: usize,
+    fields: Vec<FieldInfo>,
+}
+
+struct FieldInfo {
+    name: &'static str,
+    doc: String,
+    type_name: &'static str,
+    bytes: usize,
+}
+
+macro_rules! describe {
+    ($($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $fdoc:literal])* $field:ident: $type:ty,)* })*) => {
+        vec![$(LayoutInfo {
+            name: stringify!($name),
+            doc: &[$($doc,)*],
+            bytes: 0 $(+ <$type as Layout>::BYTES)*,
+            fields: vec![$(FieldInfo {
+                name: stringify!($field),
+                doc: [$($fdoc,)*].concat(),
+                type_name: stringify!($type),
+                bytes: <$type as Layout>::BYTES,
+            },)*],
+        },)*]
+    };
+}
+
+/// Every layout, in the order in which data meets them.
+fn layouts() -> Vec<LayoutInfo> {
+    let mut all = veritee_wire::layouts!(describe);
+    all.extend(veritee_session::owner_layouts!(describe));
+    all
+}
+
+/// Names whose bytes are an array.
+const ARRAYS: &[&str] = &["ActivationId", "ApplicationId", "Challenge", "OperationId", "SessionId", "TypeHash"];
+
+impl FieldInfo {
+    fn c_type(&self) -> String {
+        let array = self.type_name.starts_with('[') || ARRAYS.contains(&self.type_name);
+        if array { format!("uint8_t[{}]", self.bytes) } else { format!("uint{}_t", 8 * self.bytes) }
+    }
+}
+
 /// Codes with their numbers, by the name of their type.
 fn code_tables() -> Vec<(&'static str, Vec<(u64, &'static str)>)> {
     macro_rules! tables {
@@ -53,14 +105,14 @@ fn wire_document() -> Result<String> {
         "# The wire\n\nGenerated from `trusted/ids/src/codes.rs` and `trusted/wire/src/layout.rs` by `cargo xtask generate`; do not edit.\n\n\
          All integers are little-endian; lengths are in bytes.\n\n## Layouts\n",
     );
-    for layout in TABLE {
+    for layout in layouts() {
         write!(text, "\n### {} ({} bytes)\n\n", layout.name, layout.bytes)?;
         for line in layout.doc {
             writeln!(text, "{}", line.trim().replace("[`", "`").replace("`]", "`"))?;
         }
         text.push_str("\n| offset | length | field | meaning |\n|---|---|---|---|\n");
         let mut offset = 0;
-        for field in layout.fields {
+        for field in &layout.fields {
             writeln!(text, "| {offset} | {} | {} | {} |", field.bytes, field.name, field.doc.trim())?;
             offset += field.bytes;
         }
@@ -85,16 +137,11 @@ fn c_header() -> Result<String> {
     for (name, codes) in code_tables() {
         text.push('\n');
         for (number, word) in codes {
-            writeln!(
-                text,
-                "#define VT_{}_{} {number}u",
-                screaming(name),
-                word.to_uppercase().replace('-', "_")
-            )?;
+            writeln!(text, "#define VT_{}_{} {number}u", screaming(name), word.to_uppercase().replace('-', "_"))?;
         }
     }
-    for layout in TABLE {
-        c_layout(&mut text, layout)?;
+    for layout in layouts() {
+        c_layout(&mut text, &layout)?;
     }
     text.push_str("\n#endif\n");
     Ok(text)
@@ -105,8 +152,8 @@ fn c_layout(text: &mut String, layout: &LayoutInfo) -> Result<()> {
     let name = screaming(layout.name);
     writeln!(text, "\n#define VT_{name}_BYTES {}u", layout.bytes)?;
     let mut offset = 0;
-    for field in layout.fields {
-        let c_type = field.c_type.replace("[]", &format!("[{}]", field.bytes));
+    for field in &layout.fields {
+        let c_type = field.c_type();
         writeln!(text, "#define VT_{name}_{} {offset}u /* {c_type} */", field.name.to_uppercase())?;
         offset += field.bytes;
     }

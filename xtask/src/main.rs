@@ -1,9 +1,5 @@
 //! The tasks of this repository: `cargo xtask TASK`.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a task runner talks to the person who started it"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to the person who started it")]
 
 mod demo;
 mod generate;
@@ -139,10 +135,7 @@ fn clippy() -> Result<()> {
 /// The trusted part builds where there is no operating system.
 fn bare_metal() -> Result<()> {
     if !setup::has_target(setup::BARE_METAL)? {
-        println!(
-            "skipped: the target {} is not installed (`cargo xtask test` installs it)",
-            setup::BARE_METAL
-        );
+        println!("skipped: the target {} is not installed (`cargo xtask test` installs it)", setup::BARE_METAL);
         return Ok(());
     }
     cargo(&["check", "--quiet", "--locked", "--package", "veritee-module", "--target", setup::BARE_METAL])
@@ -157,7 +150,7 @@ fn tests() -> Result<()> {
 
 /// Which test of which package reads a kind of vectors.
 const VECTORS: &[(&str, &str, &str)] =
-    &[("frames", "veritee-conformance", "frames"), ("spongent", "veritee-spongent", "vectors")];
+    &[("frames", "veritee-conformance", "frames"), ("spongent", "veritee-spongent64", "vectors")];
 
 fn vectors(kind: Option<&str>, folder: &std::path::Path) -> Result<()> {
     let known = |kind: &str| VECTORS.iter().any(|(name, ..)| *name == kind);

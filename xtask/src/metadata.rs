@@ -57,8 +57,7 @@ impl Metadata {
     /// Asks cargo, for the platform of this machine.
     pub(crate) fn read(manifest: &str) -> Result<Self> {
         let host = output("rustc", &["-vV"])?;
-        let host =
-            host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names its host")?;
+        let host = host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names its host")?;
         let text = output(
             "cargo",
             &["metadata", "--format-version", "1", "--manifest-path", manifest, "--filter-platform", host],

@@ -1,7 +1,7 @@
 //! SPONGENT and SpongeWrap, as in the Sancus processor, in constant time.
 //!
-//! [`permutation`] is the permutation on bit planes; [`wrap`] is authenticated encryption over it. Two strengths:
-//! [`Spongent128`] (336-bit state) and [`Spongent64`] (176-bit state, for the emulator of small processors only).
+//! [`permutation`] is the permutation on bit planes; [`wrap`] is authenticated encryption over it, for any strength. This
+//! crate has [`Spongent128`] (336-bit state); the weaker one for small processors is a crate of its own, which no module links.
 //!
 //! 1. No table and no branch depends on a secret.
 //! 2. Byte-exact with the hardware and its reference library, odd lengths included.
@@ -13,19 +13,10 @@
 #![no_std]
 
 pub mod permutation;
-pub mod small;
 pub mod wrap;
 
-#[cfg(test)]
-extern crate std;
-#[cfg(test)]
-mod tests;
-
 pub use permutation::{Spongent128, State, Variant};
-pub use small::Spongent64;
 pub use wrap::{Unauthentic, WrapKey};
 
 /// A key of SPONGENT-128, ready to wrap and unwrap.
 pub type Key = WrapKey<Spongent128, 16>;
-/// A key of SPONGENT-64.
-pub type Key64 = WrapKey<Spongent64, 8>;

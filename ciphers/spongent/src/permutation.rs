@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 pub const WORDS: usize = 6;
 
 /// A strength: its rounds and its round counter.
-pub trait Variant {
+pub trait Variant: Clone + Default {
     /// Rounds.
     const ROUNDS: u32;
     /// First value of the round counter.
@@ -23,27 +23,11 @@ pub trait Variant {
 }
 
 /// The state: little-endian words, bit 0 first. Wiped when dropped.
+#[derive(Clone, Default)]
+#[expect(missing_debug_implementations, reason = "it is secret")]
 pub struct State<V: Variant> {
     words: [u64; WORDS],
     variant: PhantomData<V>,
-}
-
-impl<V: Variant> Clone for State<V> {
-    fn clone(&self) -> Self {
-        Self { words: self.words, variant: PhantomData }
-    }
-}
-
-impl<V: Variant> core::fmt::Debug for State<V> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("State(..)")
-    }
-}
-
-impl<V: Variant> Default for State<V> {
-    fn default() -> Self {
-        Self { words: [0; WORDS], variant: PhantomData }
-    }
 }
 
 impl<V: Variant> Drop for State<V> {
@@ -54,7 +38,6 @@ impl<V: Variant> Drop for State<V> {
 
 impl<V: Variant> State<V> {
     /// Words of the state, bit 0 first; those beyond its length are zero.
-    #[must_use]
     pub const fn words(&self) -> &[u64; WORDS] {
         &self.words
     }
@@ -83,8 +66,8 @@ impl<V: Variant> State<V> {
 }
 
 /// SPONGENT with a 336-bit state.
-#[derive(Clone, Copy, Debug)]
-pub enum Spongent128 {}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spongent128;
 
 impl Variant for Spongent128 {
     const ROUNDS: u32 = 170;
@@ -98,20 +81,13 @@ impl Variant for Spongent128 {
         let (low, high) = planes(*words);
         let ([a, b, c, d], high) = (substitute(low), substitute(high));
         let [e, f, g, h] = high.map(|plane| plane & 0xf_ffff);
-        *words = [
-            a,
-            e | b << 20,
-            b >> 44 | f << 20 | c << 40,
-            c >> 24 | g << 40 | d << 60,
-            d >> 4 | h << 60,
-            h >> 4,
-        ];
+        *words = [a, e | b << 20, b >> 44 | f << 20 | c << 40, c >> 24 | g << 40 | d << 60, d >> 4 | h << 60, h >> 4];
     }
 }
 
 /// The S-box e d b 0 2 1 4 f 7 a 8 5 9 c 3 6 on all nibbles of four planes, from its algebraic normal form.
 #[inline]
-pub(crate) const fn substitute([a, b, c, d]: [u64; 4]) -> [u64; 4] {
+pub const fn substitute([a, b, c, d]: [u64; 4]) -> [u64; 4] {
     let bc = b & c;
     [
         a ^ b ^ bc ^ d,
@@ -157,7 +133,7 @@ const fn exchange(x: u64, y: u64, shift: u32) -> (u64, u64) {
 
 /// Exchanges the bits under `mask` with those `shift` places above.
 #[inline]
-pub(crate) const fn swap(word: u64, shift: u32, mask: u64) -> u64 {
+pub const fn swap(word: u64, shift: u32, mask: u64) -> u64 {
     let moved = (word ^ word >> shift) & mask;
     word ^ moved ^ moved << shift
 }

@@ -27,8 +27,7 @@ impl Loaded {
     pub(crate) fn read(application: &Application) -> Result<Self, ExecError> {
         let mut descriptor = Descriptor::read(&application.file)?;
         for wish in &application.platform {
-            let (node, kind) =
-                wish.split_once('=').map_or((None, wish.as_str()), |(node, kind)| (Some(node), kind));
+            let (node, kind) = wish.split_once('=').map_or((None, wish.as_str()), |(node, kind)| (Some(node), kind));
             if let Some(node) = node
                 && !descriptor.nodes.contains_key(node)
             {
@@ -41,8 +40,7 @@ impl Loaded {
                 }
             }
         }
-        let folder =
-            application.file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let folder = application.file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         resolving::check(&descriptor, folder)?;
         Ok(Self { descriptor, folder: folder.to_owned() })
     }
@@ -117,8 +115,7 @@ pub(crate) async fn build(application: Application, printer: &Printer) -> Result
         })
         .collect();
     printer.result(&images, || {
-        let lines =
-            images.iter().map(|image| format!("{}  {} B  {}", image.measurement, image.bytes, image.module));
+        let lines = images.iter().map(|image| format!("{}  {} B  {}", image.measurement, image.bytes, image.module));
         lines.collect::<Vec<_>>().join("\n")
     });
     Ok(())
@@ -162,8 +159,7 @@ async fn fleet(descriptor: &Descriptor, home: &Home, state: &State) -> Result<Fl
             continue;
         }
         let node = known.get(name).ok_or_else(|| ExecError::UnknownNode { node: name.clone() })?;
-        let address =
-            descriptor.nodes.get(name).and_then(|node| node.address.as_ref()).unwrap_or(&node.address);
+        let address = descriptor.nodes.get(name).and_then(|node| node.address.as_ref()).unwrap_or(&node.address);
         fleet.0.insert(name.clone(), Node::connect(name, address, node.identity()?, &identity).await?);
     }
     Ok(fleet)
@@ -173,12 +169,7 @@ pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<
     let Lasting { built, state, target, fleet, owner } = Lasting::open(&application, printer).await?;
     let steps = veritee_exec::plan::steps(&target, &state, &fleet, &owner).await?;
     let _ = built;
-    printer.result(
-        &steps,
-        || {
-            if steps.is_empty() { "nothing to change".to_owned() } else { steps.join("\n") }
-        },
-    );
+    printer.result(&steps, || if steps.is_empty() { "nothing to change".to_owned() } else { steps.join("\n") });
     Ok(())
 }
 
@@ -291,7 +282,6 @@ pub(crate) async fn down(application: Application, printer: &Printer) -> Result<
         }
         state.remove(&name)?;
     }
-    printer
-        .result(&serde_json::json!({"down": true}), || format!("{} is down", loaded.descriptor.application));
+    printer.result(&serde_json::json!({"down": true}), || format!("{} is down", loaded.descriptor.application));
     Ok(())
 }

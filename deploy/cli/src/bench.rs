@@ -144,12 +144,7 @@ async fn round_trips(rig: &mut Rig, payload: usize) -> Result<(Percentiles, Perc
 }
 
 /// The same again on nodes with further connections.
-async fn idle(
-    wish: &Wish,
-    images: &rig::Images,
-    throwaway: &mut Throwaway,
-    printer: &Printer,
-) -> Result<Option<Idle>> {
+async fn idle(wish: &Wish, images: &rig::Images, throwaway: &mut Throwaway, printer: &Printer) -> Result<Option<Idle>> {
     if wish.connections == 0 {
         return Ok(None);
     }
@@ -169,11 +164,8 @@ async fn idle(
 
 fn text(results: &Results) -> String {
     let way = |name: &str, way: &OneWay| {
-        let parts: Vec<String> = way
-            .parts
-            .iter()
-            .map(|part| format!("{} {:.0} ns", part.process, part.cpu_ns_per_event))
-            .collect();
+        let parts: Vec<String> =
+            way.parts.iter().map(|part| format!("{} {:.0} ns", part.process, part.cpu_ns_per_event)).collect();
         format!(
             "{name:<14} {:>12.0} events/s   {} events, {} lost, {} reordered\n{:<14} processor time of an event: {}\n",
             way.per_second,

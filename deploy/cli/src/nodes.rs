@@ -24,18 +24,13 @@ pub(crate) async fn obey(verb: NodeVerb, printer: &Printer) -> Result<()> {
 }
 
 async fn add(
-    home: &Home,
-    name: &str,
-    address: &str,
-    (fingerprint, token): (&str, &str),
-    printer: &Printer,
+    home: &Home, name: &str, address: &str, (fingerprint, token): (&str, &str), printer: &Printer,
 ) -> Result<()> {
     let mut nodes = home.nodes()?;
     if nodes.contains_key(name) {
         bail!("a node {name} is known already; `veritee node remove {name}` first");
     }
-    let node =
-        parse_fingerprint(fingerprint).map_err(|_| anyhow::anyhow!("{fingerprint:?} is no fingerprint"))?;
+    let node = parse_fingerprint(fingerprint).map_err(|_| anyhow::anyhow!("{fingerprint:?} is no fingerprint"))?;
     let token: Token = token.parse().map_err(|_| anyhow::anyhow!("this is no token"))?;
     let identity = home.identity()?;
     enrol(address, node, &token, &identity.public())
@@ -51,8 +46,7 @@ async fn add(
 fn list(home: &Home, printer: &Printer) -> Result<()> {
     let nodes = home.nodes()?;
     printer.result(&nodes, || {
-        let lines =
-            nodes.iter().map(|(name, node)| format!("{name}  {}  {}", node.address, node.fingerprint));
+        let lines = nodes.iter().map(|(name, node)| format!("{name}  {}  {}", node.address, node.fingerprint));
         lines.collect::<Vec<_>>().join("\n")
     });
     Ok(())
@@ -76,10 +70,7 @@ async fn show(home: &Home, name: &str, printer: &Printer) -> Result<()> {
     });
     printer.result(&shown, || {
         let platforms = description.platforms.join(", ");
-        format!(
-            "{name}: veritee-node {}, platforms {platforms}, {} modules",
-            description.software, description.modules
-        )
+        format!("{name}: veritee-node {}, platforms {platforms}, {} modules", description.software, description.modules)
     });
     Ok(())
 }

@@ -102,13 +102,7 @@ pub(crate) fn report_text(report: &Report) -> String {
             (true, false) => "attested",
         };
         let measurement = module.measurement.get(..16).unwrap_or_default();
-        [
-            module.name.clone(),
-            module.node.clone(),
-            module.platform.clone(),
-            marks.to_owned(),
-            format!("{measurement}…"),
-        ]
+        [module.name.clone(), module.node.clone(), module.platform.clone(), marks.to_owned(), format!("{measurement}…")]
     });
     let modules = table(["module", "node", "platform", "state", "measurement"], modules.collect());
     let connections = report.connections.iter().map(connection_cells);

@@ -49,8 +49,7 @@ pub(crate) fn new(name: &str, printer: &Printer) -> Result<()> {
     // The framework's locked versions: what is known to build together.
     let lock = framework.join("Cargo.lock");
     if lock.is_file() {
-        fs::copy(&lock, folder.join("Cargo.lock"))
-            .with_context(|| format!("cannot copy {}", lock.display()))?;
+        fs::copy(&lock, folder.join("Cargo.lock")).with_context(|| format!("cannot copy {}", lock.display()))?;
     }
     let made = Made { folder, files: FILES.iter().map(|(path, _)| *path).collect() };
     printer.result(&made, || {

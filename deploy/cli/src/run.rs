@@ -21,11 +21,7 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Runs an application. Whatever happens, its processes end and its folders go.
-pub(crate) async fn run(
-    application: Application,
-    duration: Option<Millis>,
-    printer: &Printer,
-) -> Result<Exit> {
+pub(crate) async fn run(application: Application, duration: Option<Millis>, printer: &Printer) -> Result<Exit> {
     let loaded = Loaded::read(&application)?;
     let mut throwaway = Throwaway::new()?;
     let outcome = tokio::select! {
@@ -49,10 +45,7 @@ async fn interrupted_twice() {
 }
 
 async fn session(
-    loaded: &Loaded,
-    throwaway: &mut Throwaway,
-    duration: Option<Millis>,
-    printer: &Printer,
+    loaded: &Loaded, throwaway: &mut Throwaway, duration: Option<Millis>, printer: &Printer,
 ) -> Result<Report> {
     let home = throwaway.home();
     let owner = owner(&home)?;
@@ -75,12 +68,8 @@ async fn session(
 
 /// Shows events moving until the time is over or Ctrl-C.
 async fn watch(
-    place: Place<'_>,
-    state: &State,
-    deployment: &mut Deployment,
-    duration: Option<Millis>,
-    ports: &dyn Fn(&str, u16) -> String,
-    printer: &Printer,
+    place: Place<'_>, state: &State, deployment: &mut Deployment, duration: Option<Millis>,
+    ports: &dyn Fn(&str, u16) -> String, printer: &Printer,
 ) -> Result<(), ExecError> {
     let start = Instant::now();
     let end = duration.map(|duration| start + duration.duration());
@@ -97,10 +86,8 @@ async fn watch(
         }
         let report = report(place, state, deployment, ports).await?;
         let accepted: u64 = report.connections.iter().map(|connection| connection.accepted).sum();
-        let busiest = report
-            .connections
-            .iter()
-            .map(|connection| format!("{} {}", connection.name, connection.accepted));
+        let busiest =
+            report.connections.iter().map(|connection| format!("{} {}", connection.name, connection.accepted));
         printer.say(&format!(
             "  {:>3} s  {accepted} events accepted (+{})  {}",
             start.elapsed().as_secs(),

@@ -16,15 +16,12 @@ impl Payload {
         match (&self.hex, &self.text) {
             (Some(text), _) => {
                 let text: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
-                let byte =
-                    |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+                let byte = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
                 let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
                 bytes.ok_or_else(|| anyhow::anyhow!("{text:?} is not hexadecimal"))
             }
             (None, Some(text)) => {
-                let Ok(length) = u16::try_from(text.len()) else {
-                    bail!("the text is longer than 65535 bytes")
-                };
+                let Ok(length) = u16::try_from(text.len()) else { bail!("the text is longer than 65535 bytes") };
                 Ok([&length.to_le_bytes(), text.as_bytes()].concat())
             }
             (None, None) => Ok(Vec::new()),
@@ -36,12 +33,7 @@ fn no_such(what: &'static str, name: &str, candidates: Vec<String>) -> ExecError
     ExecError::NoSuch { what, name: name.to_owned(), candidates }
 }
 
-pub(crate) async fn call(
-    application: Application,
-    entry: &str,
-    payload: &Payload,
-    printer: &Printer,
-) -> Result<()> {
+pub(crate) async fn call(application: Application, entry: &str, payload: &Payload, printer: &Printer) -> Result<()> {
     let payload = payload.bytes()?;
     let lasting = Lasting::open(&application, printer).await?;
     let entries = || {
@@ -72,11 +64,7 @@ pub(crate) async fn call(
 
 /// Opens a caller's end of a direct connection. The application's lock is held only for the transaction.
 async fn caller(
-    application: &Application,
-    connection: &str,
-    requests: bool,
-    wait: Millis,
-    printer: &Printer,
+    application: &Application, connection: &str, requests: bool, wait: Millis, printer: &Printer,
 ) -> Result<Caller> {
     let lasting = Lasting::open(application, printer).await?;
     let fits = |wire: &&Wire| wire.from.is_none() && wire.requests == requests;
@@ -95,11 +83,7 @@ async fn caller(
 }
 
 pub(crate) async fn output(
-    application: Application,
-    connection: &str,
-    payload: &Payload,
-    wait: Millis,
-    printer: &Printer,
+    application: Application, connection: &str, payload: &Payload, wait: Millis, printer: &Printer,
 ) -> Result<()> {
     let payload = payload.bytes()?;
     caller(&application, connection, false, wait, printer).await?.output(&payload).await?;
@@ -108,11 +92,7 @@ pub(crate) async fn output(
 }
 
 pub(crate) async fn request(
-    application: Application,
-    connection: &str,
-    payload: &Payload,
-    (wait, timeout): (Millis, Millis),
-    printer: &Printer,
+    application: Application, connection: &str, payload: &Payload, (wait, timeout): (Millis, Millis), printer: &Printer,
 ) -> Result<()> {
     let payload = payload.bytes()?;
     let mut caller = caller(&application, connection, true, wait, printer).await?;

@@ -3,6 +3,7 @@
 use crate::{ExecError, Talk, platforms};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use veritee_ids::CipherId;
 use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError};
 
 /// A module to build.
@@ -14,6 +15,8 @@ pub struct Source {
     pub platform: String,
     /// Its sources by language.
     pub languages: Vec<(Language, PathBuf)>,
+    /// Ciphers of its connections.
+    pub ciphers: Vec<CipherId>,
 }
 
 /// Builds all modules. At most two compilers' drivers run at once: cargo itself uses all cores.
@@ -24,10 +27,7 @@ pub struct Source {
 /// # Panics
 /// When a builder's thread panicked: an error of this program.
 pub async fn build_all(
-    sources: &[Source],
-    target: &Path,
-    owner: &[u8; 32],
-    talk: &dyn Talk,
+    sources: &[Source], target: &Path, owner: &[u8; 32], talk: &dyn Talk,
 ) -> Result<BTreeMap<String, BuiltImage>, ExecError> {
     let (said, mut heard) = tokio::sync::mpsc::unbounded_channel::<(String, String)>();
     let waiting: Vec<Source> = sources.to_vec();
@@ -61,9 +61,7 @@ pub async fn build_all(
 
 /// Builds modules until none is left. A failure empties the queue, so that the other builder stops soon.
 fn build_queue(
-    queue: &std::sync::Mutex<Vec<Source>>,
-    target: &Path,
-    owner: &[u8; 32],
+    queue: &std::sync::Mutex<Vec<Source>>, target: &Path, owner: &[u8; 32],
     said: &tokio::sync::mpsc::UnboundedSender<(String, String)>,
 ) -> Result<BTreeMap<String, BuiltImage>, ExecError> {
     let mut built = BTreeMap::new();
@@ -83,20 +81,15 @@ fn build_queue(
 }
 
 fn build(
-    source: &Source,
-    target: &Path,
-    owner: &[u8; 32],
-    said: &tokio::sync::mpsc::UnboundedSender<(String, String)>,
+    source: &Source, target: &Path, owner: &[u8; 32], said: &tokio::sync::mpsc::UnboundedSender<(String, String)>,
 ) -> Result<BuiltImage, ExecError> {
     let platform = platforms::platform(&source.platform).ok_or_else(|| ExecError::NoSuch {
         what: "platform",
         name: source.platform.clone(),
         candidates: platforms::words().into_iter().map(str::to_owned).collect(),
     })?;
-    let fitting = platform
-        .languages()
-        .iter()
-        .find_map(|wanted| source.languages.iter().find(|(language, _)| language == wanted));
+    let fitting =
+        platform.languages().iter().find_map(|wanted| source.languages.iter().find(|(language, _)| language == wanted));
     let Some((language, path)) = fitting else {
         let reason = format!("it has no source that the platform {} takes", source.platform);
         return Err(PlatformError::BadImage { module: source.module.clone(), reason }.into());
@@ -104,7 +97,14 @@ fn build(
     let talk = |line: &str| {
         let _ = said.send((source.module.clone(), line.to_owned()));
     };
-    let order =
-        BuildOrder { module: &source.module, language: *language, source: path, target, owner, talk: &talk };
+    let order = BuildOrder {
+        module: &source.module,
+        language: *language,
+        source: path,
+        target,
+        owner,
+        ciphers: &source.ciphers,
+        talk: &talk,
+    };
     Ok(platform.build(&order)?)
 }

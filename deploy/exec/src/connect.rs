@@ -5,8 +5,8 @@ use crate::state::State;
 use crate::{ExecError, random};
 use std::collections::BTreeMap;
 use veritee_ids::{
-    ApplicationHandle, CipherId, ConnectionId, Counter, Direction, Epoch, PortIndex, PriorEpoch, Role,
-    RowIndex, TypeHash,
+    ApplicationHandle, CipherId, ConnectionId, Counter, Direction, Epoch, PortIndex, PriorEpoch, Role, RowIndex,
+    TypeHash,
 };
 use veritee_session::keys::EpochRecord;
 use veritee_session::{KeySource, Status};
@@ -76,10 +76,7 @@ impl Wire {
 
     /// The set-key of one end for an epoch.
     pub fn set_key(
-        &self,
-        keys: &dyn KeySource,
-        record: &EpochRecord,
-        (side, end): (Side, &End),
+        &self, keys: &dyn KeySource, record: &EpochRecord, (side, end): (Side, &End),
         (prior, closing): (PriorEpoch, Counter),
     ) -> SetKey {
         let key = |direction| *keys.connection_key(record, direction).expose();
@@ -131,10 +128,7 @@ fn row_of(status: &Status, end: &End, wire: &Wire) -> Option<RowStatus> {
 /// # Panics
 /// When the wire is a direct connection, or one of its modules has no desk.
 pub async fn connect(
-    wire: &Wire,
-    desks: &mut Desks,
-    state: &mut State,
-    keys: &(dyn KeySource + Sync),
+    wire: &Wire, desks: &mut Desks, state: &mut State, keys: &(dyn KeySource + Sync),
 ) -> Result<Connected, ExecError> {
     let from = wire.from.clone().expect("direct connections have no epochs of the tool's");
     let to = wire.to.first().cloned().expect("a connection has a target");
@@ -143,8 +137,7 @@ pub async fn connect(
     let status = desk(desks, &to.module).status().await?;
     let (target, target_floor) = (row_of(&status, &to, wire), status.head.epoch_floor);
     let activations = (desk(desks, &from.module).activation(), desk(desks, &to.module).activation());
-    let known =
-        state.epochs.get(&wire.id.0).copied().filter(|record| (record.source, record.target) == activations);
+    let known = state.epochs.get(&wire.id.0).copied().filter(|record| (record.source, record.target) == activations);
     let has = |row: &Option<RowStatus>, epoch| {
         row.is_some_and(|row| row.pending_epoch == epoch || (row.epoch == epoch && row.state & 1 != 0))
     };
@@ -156,8 +149,7 @@ pub async fn connect(
     }
     let fits = |record: &EpochRecord| {
         let beyond = |row: &Option<RowStatus>| row.is_some_and(|row| highest(&row) > record.epoch);
-        let closed =
-            |row: &Option<RowStatus>| row.is_some_and(|row| row.epoch == record.epoch && row.state & 1 == 0);
+        let closed = |row: &Option<RowStatus>| row.is_some_and(|row| row.epoch == record.epoch && row.state & 1 == 0);
         !beyond(&source) && !beyond(&target) && !closed(&source) && !closed(&target)
     };
     let record = match known.filter(fits) {
@@ -174,11 +166,7 @@ pub async fn connect(
 /// Gives an epoch's keys: to the accepting end first where there was no epoch before, else to the emitting one, whose
 /// answer says where the epoch before ends.
 async fn open(
-    wire: &Wire,
-    (from, to): (&End, &End),
-    record: &EpochRecord,
-    target: Option<RowStatus>,
-    desks: &mut Desks,
+    wire: &Wire, (from, to): (&End, &End), record: &EpochRecord, target: Option<RowStatus>, desks: &mut Desks,
     keys: &(dyn KeySource + Sync),
 ) -> Result<Connected, ExecError> {
     let none = (PriorEpoch::None, Counter(0));
@@ -222,9 +210,7 @@ fn highest(row: &RowStatus) -> Epoch {
 
 /// A new epoch: above everything that anybody knows, with a fresh salt, durable before anything of it leaves.
 fn new_record(
-    wire: &Wire,
-    state: &mut State,
-    (source, target): (veritee_ids::ActivationId, veritee_ids::ActivationId),
+    wire: &Wire, state: &mut State, (source, target): (veritee_ids::ActivationId, veritee_ids::ActivationId),
     floor: Epoch,
 ) -> Result<EpochRecord, ExecError> {
     let recorded = state.epochs.get(&wire.id.0).map_or(Epoch(0), |record| record.epoch);

@@ -189,10 +189,7 @@ async fn attest(place: Place<'_>, state: &State) -> Result<Desks, ExecError> {
 /// # Errors
 /// As [`Desk::open`].
 pub async fn open_desk(
-    place: Place<'_>,
-    state: &State,
-    module: &str,
-    target: &ModuleTarget,
+    place: Place<'_>, state: &State, module: &str, target: &ModuleTarget,
 ) -> Result<Desk, ExecError> {
     let platform = place.platform(target)?;
     let node = place.fleet.node(&target.node)?;
@@ -267,26 +264,18 @@ async fn route_wire(place: Place<'_>, state: &State, wire: &Wire) -> Result<(), 
 }
 
 async fn connect_all(
-    place: Place<'_>,
-    state: &mut State,
-    desks: &mut Desks,
+    place: Place<'_>, state: &mut State, desks: &mut Desks,
 ) -> Result<BTreeMap<String, Connected>, ExecError> {
     let mut connected = BTreeMap::new();
     for wire in place.target.wires.iter().filter(|wire| wire.from.is_some()) {
         place.talk.doing("connect", &format!("connecting {}", wire.name));
         let came = connect(wire, desks, state, &place.owner.root).await?;
         if let (Some(dead), Some(from)) = (came.dead, &wire.from) {
-            let request =
-                Request::EpochDead { application: state.application.0, connection: wire.id.0, epoch: dead.0 };
+            let request = Request::EpochDead { application: state.application.0, connection: wire.id.0, epoch: dead.0 };
             crate::connect::desk(desks, &from.module).node.tell(request, "epoch-dead").await?;
         }
         if came.opened {
-            place.talk.done(&format!(
-                "connected {}: {}, epoch {}",
-                wire.name,
-                wire.cipher.word(),
-                came.epoch
-            ));
+            place.talk.done(&format!("connected {}: {}, epoch {}", wire.name, wire.cipher.word(), came.epoch));
         }
         connected.insert(wire.name.clone(), came);
     }

@@ -7,9 +7,7 @@ use veritee_ids::{
 };
 use veritee_node_protocol::ModuleName;
 use veritee_platform::{OwnerPlatform, SessionStart, Verified, VerifyPolicy};
-use veritee_session::{
-    Answer, OwnerIdentity, OwnerSession, SealedRequest, Signer, Status, StatusPages, agree,
-};
+use veritee_session::{Answer, OwnerIdentity, OwnerSession, SealedRequest, Signer, Status, StatusPages, agree};
 use veritee_wire::Layout;
 use veritee_wire::layout::{EpochEnd, RowName, SetKey};
 
@@ -35,10 +33,7 @@ impl Desk {
     /// [`ExecError::Platform`] when the evidence is refused; [`ExecError::Refused`], [`ExecError::Session`],
     /// [`ExecError::Node`].
     pub async fn open(
-        node: &Node,
-        name: ModuleName,
-        platform: &dyn OwnerPlatform,
-        (measurement, policy): (&[u8], &VerifyPolicy),
+        node: &Node, name: ModuleName, platform: &dyn OwnerPlatform, (measurement, policy): (&[u8], &VerifyPolicy),
         owner: &OwnerIdentity,
     ) -> Result<Self, ExecError> {
         let challenge = Challenge(random()?);
@@ -52,9 +47,8 @@ impl Desk {
             return Err(session_error(veritee_session::SessionError::MalformedTranscript));
         };
         let application = ApplicationId(name.application);
-        let (input, session) =
-            agree(transcript, application, &Signer::Owner(owner), random()?, CipherId::Aes128Gcm)
-                .map_err(session_error)?;
+        let (input, session) = agree(transcript, application, &Signer::Owner(owner), random()?, CipherId::Aes128Gcm)
+            .map_err(session_error)?;
         let entered = node.enter(&name, Op::Open, input).await?;
         if entered.status != EntryStatus::Accepted.code() {
             return Err(ExecError::refused(&name.module, "open (is it another owner's?)", entered.status));
@@ -149,8 +143,7 @@ impl Desk {
             let page = pages.request();
             let answer = self.ask(ControlKind::Status, &page).await?;
             let taken = pages.take(&answer);
-            let taken =
-                taken.map_err(|source| ExecError::Session { module: self.name.module.clone(), source });
+            let taken = taken.map_err(|source| ExecError::Session { module: self.name.module.clone(), source });
             if let Some(status) = taken? {
                 return Ok(status);
             }

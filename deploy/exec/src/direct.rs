@@ -12,9 +12,10 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use veritee_ciphers::AeadKey;
 use veritee_ids::{ActivationId, ApplicationId, Counter, Direction, Epoch, FrameKind, PriorEpoch, Status};
 use veritee_node_protocol::{ModuleName, Request, Response};
-use veritee_seal::{AeadKey, Nonce};
+use veritee_seal::{Aead, Nonce};
 use veritee_session::keys::EpochRecord;
 use veritee_session::{KeySource, OwnerRoot};
 use veritee_wire::Layout;
@@ -49,11 +50,7 @@ impl Caller {
     /// # Errors
     /// [`ExecError::NoSlot`] when none is free within `wait`; what the module or node refuses.
     pub async fn open(
-        wire: &Wire,
-        desk: &mut Desk,
-        (application, root): (ApplicationId, &OwnerRoot),
-        folder: &Path,
-        wait: Duration,
+        wire: &Wire, desk: &mut Desk, (application, root): (ApplicationId, &OwnerRoot), folder: &Path, wait: Duration,
     ) -> Result<Self, ExecError> {
         let (slot, lock) = take_slot(wire, folder, wait).await?;
         let end = &wire.to[slot];
@@ -70,7 +67,7 @@ impl Caller {
         };
         let set = wire.set_key(root, &record, (Side::Target, end), (PriorEpoch::Abandon, Counter(0)));
         desk.set_key(&set).await?;
-        let key = |direction| AeadKey::new(wire.cipher, &root.connection_key(&record, direction));
+        let key = |direction| AeadKey::of(wire.cipher, &root.connection_key(&record, direction));
         let kind = if wire.requests { FrameKind::Request } else { FrameKind::Event };
         Ok(Self {
             name: wire.name.clone(),
@@ -96,11 +93,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`ExecError::Direct`] when it was not accepted, or the reply is not authentic.
-    pub async fn request(
-        &mut self,
-        payload: &[u8],
-        wait: Duration,
-    ) -> Result<Result<Vec<u8>, u16>, ExecError> {
+    pub async fn request(&mut self, payload: &[u8], wait: Duration) -> Result<Result<Vec<u8>, u16>, ExecError> {
         let asked = self.header.counter;
         let reply_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
         let reply = self.send(payload, reply_ms).await?;
@@ -128,8 +121,7 @@ impl Caller {
         let end = Instant::now() + BUSY_PATIENCE;
         let mut pause = Duration::from_millis(1);
         loop {
-            let request =
-                Request::Direct { name: self.module.clone(), row: self.row, frame: frame.clone(), reply_ms };
+            let request = Request::Direct { name: self.module.clone(), row: self.row, frame: frame.clone(), reply_ms };
             let answer = self.node.ask_within(request, Duration::from_millis(reply_ms.into())).await?;
             let Response::Entered { status, reply, .. } = answer else {
                 return Err(self.node.strange("direct"));
@@ -169,8 +161,7 @@ async fn take_slot(wire: &Wire, folder: &Path, wait: Duration) -> Result<(usize,
     loop {
         for slot in 0..wire.to.len() {
             let path = folder.join(format!("slot-{}-{slot}", wire.id));
-            let file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+            let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
             let file = file.map_err(ExecError::file("open", &path))?;
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 return Ok((slot, file));

@@ -44,9 +44,7 @@ pub enum ExecError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// A node is not enrolled.
-    #[error(
-        "node {node} is not known: add it with `veritee node add {node} ADDRESS --fingerprint F --token T`"
-    )]
+    #[error("node {node} is not known: add it with `veritee node add {node} ADDRESS --fingerprint F --token T`")]
     UnknownNode {
         /// The node.
         node: String,
@@ -117,9 +115,7 @@ pub enum ExecError {
         candidates: Vec<String>,
     },
     /// All slots of a direct connection are held.
-    #[error(
-        "all callers' slots of {connection} are held by other processes; wait with --wait, or raise `callers`"
-    )]
+    #[error("all callers' slots of {connection} are held by other processes; wait with --wait, or raise `callers`")]
     NoSlot {
         /// The connection.
         connection: String,
@@ -149,10 +145,7 @@ impl ExecError {
     }
 
     /// A file that cannot be used.
-    pub(crate) fn file(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action, path, source }
     }

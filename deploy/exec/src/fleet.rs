@@ -35,12 +35,7 @@ impl Node {
     ///
     /// # Errors
     /// [`ExecError::Node`].
-    pub async fn connect(
-        name: &str,
-        address: &str,
-        identity: IdentityKey,
-        own: &Identity,
-    ) -> Result<Self, ExecError> {
+    pub async fn connect(name: &str, address: &str, identity: IdentityKey, own: &Identity) -> Result<Self, ExecError> {
         let client = Client::connect(address, identity, own).await.map_err(|source| failed(name, source))?;
         Ok(Self { name: name.to_owned(), address: address.to_owned(), identity, client })
     }

@@ -69,10 +69,7 @@ pub struct ConnectionReport {
 /// # Errors
 /// [`ExecError::Node`] or what a module refuses.
 pub async fn report(
-    place: Place<'_>,
-    state: &State,
-    deployment: &mut Deployment,
-    ports: &dyn Fn(&str, u16) -> String,
+    place: Place<'_>, state: &State, deployment: &mut Deployment, ports: &dyn Fn(&str, u16) -> String,
 ) -> Result<Report, ExecError> {
     let rows = rows(&mut deployment.desks).await?;
     let figures = figures(place, state).await?;
@@ -94,15 +91,9 @@ pub async fn report(
         };
         let (source, target) = (row(Side::Source), row(Side::Target));
         let claimed = figures.get(&wire.id).copied().unwrap_or_default();
-        let end = |side: Side| {
-            wire.end(side).map_or_else(|| "owner".to_owned(), |end| ports(&end.module, end.port.0))
-        };
-        let direct: u64 = wire
-            .to
-            .iter()
-            .filter_map(|end| rows.get(&(end.module.clone(), end.row.0)))
-            .map(|row| row.next.0)
-            .sum();
+        let end = |side: Side| wire.end(side).map_or_else(|| "owner".to_owned(), |end| ports(&end.module, end.port.0));
+        let direct: u64 =
+            wire.to.iter().filter_map(|end| rows.get(&(end.module.clone(), end.row.0))).map(|row| row.next.0).sum();
         let accepted = if wire.from.is_some() { target.map_or(0, |row| row.next.0) } else { direct };
         ConnectionReport {
             name: wire.name.clone(),
@@ -168,12 +159,7 @@ async fn figures(place: Place<'_>, state: &State) -> Result<BTreeMap<ConnectionI
 ///
 /// # Errors
 /// [`ExecError::Node`] or what a module refuses.
-pub async fn drain(
-    place: Place<'_>,
-    state: &State,
-    desks: &mut Desks,
-    patience: Duration,
-) -> Result<bool, ExecError> {
+pub async fn drain(place: Place<'_>, state: &State, desks: &mut Desks, patience: Duration) -> Result<bool, ExecError> {
     let end = Instant::now() + patience;
     loop {
         let mut left = 0;

@@ -12,12 +12,7 @@ use veritee_seal::sha256;
 ///
 /// # Errors
 /// [`ExecError::Node`] when a node cannot be asked, [`ExecError::File`].
-pub async fn steps(
-    target: &Target,
-    state: &State,
-    fleet: &Fleet,
-    _: &Owner,
-) -> Result<Vec<String>, ExecError> {
+pub async fn steps(target: &Target, state: &State, fleet: &Fleet, _: &Owner) -> Result<Vec<String>, ExecError> {
     let mut steps = Vec::new();
     for (module, node) in &state.placed {
         if target.modules.get(module).is_none_or(|target| target.node != *node) {
@@ -31,7 +26,7 @@ pub async fn steps(
         let found = found.iter().find(|found| found.name.module == *module);
         let measurement = hex(wanted.measurement.get(..8).unwrap_or_default());
         match found {
-            Some(found) if found.alive && found.image == sha256(&[&image]) => {}
+            Some(found) if found.alive && found.image == sha256(&image) => {}
             Some(found) if found.alive => {
                 steps.push(format!("replace {module} on {} by measurement {measurement}…", wanted.node));
                 fresh.push(module.as_str());
@@ -47,11 +42,7 @@ pub async fn steps(
         let ends = [Side::Source, Side::Target].into_iter().filter_map(|side| wire.end(side));
         if new || ends.into_iter().any(|end| fresh.contains(&end.module.as_str())) {
             let epoch = state.epochs.get(&wire.id.0).map_or(0, |record| record.epoch.0) + 1;
-            steps.push(format!(
-                "connect {} under a new key, epoch {epoch}, {}",
-                wire.name,
-                wire.cipher.word()
-            ));
+            steps.push(format!("connect {} under a new key, epoch {epoch}, {}", wire.name, wire.cipher.word()));
         }
     }
     let gone = state.assigned.keys().filter(|name| !target.wires.iter().any(|wire| wire.name == **name));

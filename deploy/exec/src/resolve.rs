@@ -58,14 +58,26 @@ pub fn sources(descriptor: &Descriptor, folder: &Path) -> Vec<Source> {
         let c = module.source.c.iter().map(|path| (Language::C, folder.join(path)));
         Source {
             module: name.clone(),
-            platform: descriptor
-                .nodes
-                .get(&module.node)
-                .map_or_else(String::new, |node| node.platform.clone()),
+            platform: descriptor.nodes.get(&module.node).map_or_else(String::new, |node| node.platform.clone()),
             languages: rust.chain(c).collect(),
+            ciphers: ciphers_of(descriptor, name),
         }
     });
     sources.collect()
+}
+
+/// Ciphers of all connections of a module.
+fn ciphers_of(descriptor: &Descriptor, module: &str) -> Vec<CipherId> {
+    let ours = descriptor.connections.iter().filter(|connection| {
+        connection.to.module == module || connection.from.as_ref().is_some_and(|from| from.module == module)
+    });
+    ours.map(|connection| cipher_of(connection.cipher.as_deref())).collect()
+}
+
+/// The cipher of a word of the descriptor, which was checked.
+fn cipher_of(word: Option<&str>) -> CipherId {
+    let known = word.and_then(|word| CipherId::ALL.iter().find(|cipher| cipher.word() == word));
+    known.copied().unwrap_or(CipherId::Aes128Gcm)
 }
 
 /// Port tables by module.
@@ -116,17 +128,12 @@ pub fn resolve(descriptor: &Descriptor, built: &Built, state: &mut State) -> Res
 
 fn policy(descriptor: &Descriptor) -> VerifyPolicy {
     let freshness = descriptor.policy.freshness.iter();
-    let freshness =
-        freshness.filter_map(|word| Freshness::ALL.iter().find(|known| known.word() == word)).copied();
+    let freshness = freshness.filter_map(|word| Freshness::ALL.iter().find(|known| known.word() == word)).copied();
     VerifyPolicy { allow_simulated: descriptor.policy.allow.clone(), freshness: freshness.collect() }
 }
 
 /// The connection's number and rows: those that it has, or the lowest free ones.
-fn assign(
-    connection: &Connection,
-    descriptor: &Descriptor,
-    state: &mut State,
-) -> Result<Assignment, ExecError> {
+fn assign(connection: &Connection, descriptor: &Descriptor, state: &mut State) -> Result<Assignment, ExecError> {
     let name = connection.shown_name().into_owned();
     let slots = if connection.direct { usize::from(connection.callers.unwrap_or(CALLERS)) } else { 1 };
     if let Some(found) = state.assigned.get(&name)
@@ -180,14 +187,12 @@ fn wire(connection: &Connection, assignment: &Assignment, tables: &Tables) -> Op
         port: PortIndex(to_index),
     });
     let requests = to_port.kind == PortKind::Handler;
-    let cipher = connection.cipher.as_deref();
-    let cipher = cipher.and_then(|word| CipherId::ALL.iter().find(|cipher| cipher.word() == word)).copied();
     Some(Wire {
         name: connection.shown_name().into_owned(),
         id: ConnectionId(assignment.id),
         from,
         to: to.collect(),
-        cipher: cipher.unwrap_or(CipherId::Aes128Gcm),
+        cipher: cipher_of(connection.cipher.as_deref()),
         requests,
         payload_type: to_port.payload_type,
         reply_type: if requests { to_port.reply_type } else { TypeHash([0; 8]) },

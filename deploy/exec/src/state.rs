@@ -72,11 +72,7 @@ impl State {
     /// [`ExecError::Locked`] while another process uses it; [`ExecError::BadState`] when it belongs to another application
     /// or version; [`ExecError::File`].
     pub fn open(folder: &Path, name: &str) -> Result<Self, ExecError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(ExecError::file("make", folder))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(ExecError::file("make", folder))?;
         let lock = lock(&folder.join(LOCK))?;
         let path = folder.join(JOURNAL);
         let text = if path.exists() {
@@ -121,11 +117,7 @@ impl State {
         let path = self.folder.join(JOURNAL);
         self.journal.set_len(0).map_err(ExecError::file("begin", &path))?;
         self.application = ApplicationId(random()?);
-        self.write(&Entry::Application {
-            version: VERSION,
-            name: name.to_owned(),
-            id: hex(&self.application.0),
-        })?;
+        self.write(&Entry::Application { version: VERSION, name: name.to_owned(), id: hex(&self.application.0) })?;
         sync_folder(&path)
     }
 
@@ -140,9 +132,7 @@ impl State {
             }
             Entry::Application { name: found, .. } if found != name => {
                 let advice = "take `down` the other one first, or move its `.veritee` folder away";
-                return Err(
-                    self.bad(format!("it belongs to the application {found:?}, not {name:?}; {advice}"))
-                );
+                return Err(self.bad(format!("it belongs to the application {found:?}, not {name:?}; {advice}")));
             }
             Entry::Application { id, .. } => self.application = ApplicationId(self.bytes(&id)?),
             Entry::Assigned { connection, assignment } => {
@@ -173,9 +163,7 @@ impl State {
     }
 
     fn bytes<const N: usize>(&self, text: &str) -> Result<[u8; N], ExecError> {
-        unhex(text)
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(|| self.bad(format!("{text:?} is no number")))
+        unhex(text).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| self.bad(format!("{text:?} is no number")))
     }
 
     /// Writes an entry and waits for the disk.

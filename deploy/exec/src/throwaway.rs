@@ -66,8 +66,7 @@ pub fn node_program() -> Result<PathBuf, ExecError> {
         let missing = || ExecError::NoProgram(format!("VERITEE_NODE names {}", named.display()));
         return if named.is_file() { Ok(named) } else { Err(missing()) };
     }
-    let beside =
-        std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("veritee-node")));
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("veritee-node")));
     Ok(beside.filter(|program| program.is_file()).unwrap_or_else(|| "veritee-node".into()))
 }
 
@@ -114,12 +113,7 @@ impl Throwaway {
     ///
     /// # Errors
     /// [`ExecError::NoProgram`], [`ExecError::NodeStart`], [`ExecError::Node`].
-    pub async fn start(
-        &mut self,
-        names: &[String],
-        settings: Settings,
-        talk: &dyn Talk,
-    ) -> Result<Fleet, ExecError> {
+    pub async fn start(&mut self, names: &[String], settings: Settings, talk: &dyn Talk) -> Result<Fleet, ExecError> {
         let program = node_program()?;
         self.round += 1;
         let folder = self.round_folder();
@@ -131,10 +125,7 @@ impl Throwaway {
             let config = self.configure(name, settings)?;
             let initialised = init(&program, name, &config).await?;
             let address = self.run(&program, name, &config).await?;
-            let bad = |what: &str| ExecError::NodeStart {
-                node: name.clone(),
-                reason: format!("its {what} is none"),
-            };
+            let bad = |what: &str| ExecError::NodeStart { node: name.clone(), reason: format!("its {what} is none") };
             let node = parse_fingerprint(&initialised.fingerprint).map_err(|_| bad("fingerprint"))?;
             let token: Token = initialised.token.parse().map_err(|_| bad("token"))?;
             enrol(&address, node, &token, &identity.public())
@@ -177,8 +168,7 @@ impl Throwaway {
         let stdout = process.stdout.take().ok_or_else(|| failed("it has no output".to_owned()))?;
         self.nodes.push(Running { name: name.to_owned(), process });
         let read = timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await;
-        let ready: Option<Ready> =
-            read.ok().and_then(Result::ok).and_then(|_| serde_json::from_str(&line).ok());
+        let ready: Option<Ready> = read.ok().and_then(Result::ok).and_then(|_| serde_json::from_str(&line).ok());
         ready.map(|ready| ready.ready.address).ok_or_else(|| failed(last_line(&log)))
     }
 

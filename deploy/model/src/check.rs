@@ -59,12 +59,7 @@ impl Descriptor {
     fn check_nodes(&self, platforms: &[&str], problems: &mut Problems) {
         for (name, node) in &self.nodes {
             if !platforms.contains(&node.platform.as_str()) {
-                problems.unknown(
-                    &format!("node {name}"),
-                    "platform",
-                    &node.platform,
-                    platforms.iter().copied(),
-                );
+                problems.unknown(&format!("node {name}"), "platform", &node.platform, platforms.iter().copied());
             }
             if node.address.as_ref().is_some_and(|address| !address.rsplit(':').next().is_some_and(is_port)) {
                 problems.add(format!("node {name}: its address has no port; write `host:port`"));
@@ -92,23 +87,18 @@ impl Descriptor {
         let mut names = BTreeSet::new();
         let mut ends: BTreeMap<_, String> = BTreeMap::new();
         if self.connections.len() > CONNECTIONS_MAX {
-            problems.add(format!(
-                "{} connections are too many (at most {CONNECTIONS_MAX})",
-                self.connections.len()
-            ));
+            problems.add(format!("{} connections are too many (at most {CONNECTIONS_MAX})", self.connections.len()));
         }
         for connection in &self.connections {
             let name = connection.shown_name().into_owned();
             let at = format!("connection {name}");
             match (&connection.from, connection.direct) {
                 (Some(_), true) => problems.add(format!("{at} is direct and has `from`; keep one")),
-                (None, false) => problems
-                    .add(format!("{at} comes from nowhere; write `from: module.port` or `direct: true`")),
+                (None, false) => {
+                    problems.add(format!("{at} comes from nowhere; write `from: module.port` or `direct: true`"));
+                }
                 (Some(from), false) if from.module == connection.to.module => {
-                    problems.add(format!(
-                        "{at} goes from {} to itself; a module needs no wire to itself",
-                        from.module
-                    ));
+                    problems.add(format!("{at} goes from {} to itself; a module needs no wire to itself", from.module));
                 }
                 _ => {}
             }
@@ -156,9 +146,7 @@ impl Descriptor {
 
     fn check_policy(&self, platforms: &[&str], problems: &mut Problems) {
         for allowed in &self.policy.allow {
-            let known = |platform: &&str| {
-                allowed == *platform || allowed.strip_suffix("-simulated") == Some(*platform)
-            };
+            let known = |platform: &&str| allowed == *platform || allowed.strip_suffix("-simulated") == Some(*platform);
             if !platforms.iter().any(known) {
                 problems.unknown("policy", "platform", allowed, platforms.iter().copied());
             }
@@ -182,11 +170,7 @@ impl Problems {
 
     /// Something that is not among the candidates.
     pub(crate) fn unknown<'a>(
-        &mut self,
-        at: &str,
-        what: &str,
-        name: &str,
-        candidates: impl Iterator<Item = &'a str> + Clone,
+        &mut self, at: &str, what: &str, name: &str, candidates: impl Iterator<Item = &'a str> + Clone,
     ) {
         let advice = match closest(name, candidates.clone()) {
             Some(meant) => format!("did you mean {meant:?}?"),

@@ -12,7 +12,5 @@ pub mod read;
 mod tests;
 
 pub use check::Problem;
-pub use descriptor::{
-    Connection, Descriptor, Endpoint, Millis, Module, Node, Policy, Restart, Sources, Timer, schema,
-};
+pub use descriptor::{Connection, Descriptor, Endpoint, Millis, Module, Node, Policy, Restart, Sources, Timer, schema};
 pub use read::ModelError;

@@ -55,8 +55,7 @@ impl Descriptor {
                 *rows.entry(&from.module).or_default() += 1;
             }
             let callers = connection.callers.unwrap_or(CALLERS);
-            *rows.entry(&connection.to.module).or_default() +=
-                if connection.direct { usize::from(callers) } else { 1 };
+            *rows.entry(&connection.to.module).or_default() += if connection.direct { usize::from(callers) } else { 1 };
         }
         for (module, used) in rows {
             let Some(table) = tables.get(module) else { continue };
@@ -118,10 +117,7 @@ impl Descriptor {
 }
 
 fn check_connection(
-    connection: &Connection,
-    tables: &Tables,
-    limits: &BTreeMap<String, usize>,
-    problems: &mut Problems,
+    connection: &Connection, tables: &Tables, limits: &BTreeMap<String, usize>, problems: &mut Problems,
 ) {
     let at = format!("connection {}", connection.shown_name());
     let accepting = [PortKind::Input, PortKind::Handler];
@@ -133,19 +129,13 @@ fn check_connection(
     let Some(to) = to else { return };
     if connection.deadline.is_some() && !to.late {
         let port = &connection.to.port;
-        problems.add(format!(
-            "{at} has a deadline, but {} has no `#[late({port})]` to be told",
-            connection.to.module
-        ));
+        problems.add(format!("{at} has a deadline, but {} has no `#[late({port})]` to be told", connection.to.module));
     }
     for end in connection.from.iter().chain([&connection.to]) {
         let limit = limits.get(&end.module).copied().unwrap_or(usize::MAX);
         let largest = usize::try_from(to.payload_bytes_max.max(to.reply_bytes_max)).unwrap_or(usize::MAX);
         if largest > limit {
-            problems.add(format!(
-                "{at} carries up to {largest} bytes; the platform of {} takes {limit}",
-                end.module
-            ));
+            problems.add(format!("{at} carries up to {largest} bytes; the platform of {} takes {limit}", end.module));
         }
     }
     if let Some(from) = from {
@@ -154,10 +144,8 @@ fn check_connection(
 }
 
 fn check_types(at: &str, from: &Port, to: &Port, problems: &mut Problems) {
-    let fits = matches!(
-        (from.kind, to.kind),
-        (PortKind::Output, PortKind::Input) | (PortKind::Request, PortKind::Handler)
-    );
+    let fits =
+        matches!((from.kind, to.kind), (PortKind::Output, PortKind::Input) | (PortKind::Request, PortKind::Handler));
     if !fits {
         problems.add(format!(
             "{at} goes from an {} to an {}; outputs go to inputs, requests to handlers",
@@ -173,9 +161,7 @@ fn check_types(at: &str, from: &Port, to: &Port, problems: &mut Problems) {
 
 fn differing(at: &str, what: &str, from: &str, to: &str) -> String {
     if from == to {
-        format!(
-            "{at}: both ends call their {what} {from}, but its fields differ; use one definition for both"
-        )
+        format!("{at}: both ends call their {what} {from}, but its fields differ; use one definition for both")
     } else {
         format!("{at}: the {what} is {from} at the source and {to} at the target")
     }
@@ -183,11 +169,7 @@ fn differing(at: &str, what: &str, from: &str, to: &str) -> String {
 
 /// The port at an end, if it exists and is of an allowed kind.
 fn check_end<'a>(
-    at: &str,
-    end: &Endpoint,
-    kinds: &[PortKind],
-    tables: &'a Tables,
-    problems: &mut Problems,
+    at: &str, end: &Endpoint, kinds: &[PortKind], tables: &'a Tables, problems: &mut Problems,
 ) -> Option<&'a Port> {
     let table = tables.get(&end.module)?;
     let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
@@ -199,12 +181,7 @@ fn check_end<'a>(
             None
         }
         None => {
-            problems.unknown(
-                &format!("{at}: module {}", end.module),
-                &words.join(" or "),
-                &end.port,
-                fitting,
-            );
+            problems.unknown(&format!("{at}: module {}", end.module), &words.join(" or "), &end.port, fitting);
             None
         }
     }

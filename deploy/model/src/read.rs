@@ -55,10 +55,7 @@ impl Descriptor {
                 Err(error) => {
                     let place = error.location();
                     let (line, column) = place.map_or((1, 1), |place| {
-                        (
-                            usize::try_from(place.line()).unwrap_or(1),
-                            usize::try_from(place.column()).unwrap_or(1),
-                        )
+                        (usize::try_from(place.line()).unwrap_or(1), usize::try_from(place.column()).unwrap_or(1))
                     });
                     (line, column, first_line(&error.without_snippet().to_string()))
                 }

@@ -3,8 +3,12 @@
 //! A backend's image builder and verifier together implement [`OwnerPlatform`]: build an image from source and compute its
 //! reference measurement; judge evidence, and say which secret the session starts from.
 
+mod ports;
+
+pub use ports::{Port, PortTable};
+
 use std::path::{Path, PathBuf};
-use veritee_ids::{ActivationId, Challenge, Freshness, PortKind, TypeHash};
+use veritee_ids::{ActivationId, Challenge, CipherId, Freshness};
 
 /// The framework's sources, that images are built from: as `VERITEE_HOME` names them, or where this program was built.
 ///
@@ -53,6 +57,8 @@ pub struct BuildOrder<'a> {
     pub target: &'a Path,
     /// The owner's Ed25519 public key: measured into the image.
     pub owner: &'a [u8; 32],
+    /// Ciphers of the module's connections: the image links those that need linking, and no others.
+    pub ciphers: &'a [CipherId],
     /// Called with each line that a compiler says.
     pub talk: &'a (dyn Fn(&str) + Sync),
 }
@@ -66,44 +72,6 @@ pub struct BuiltImage {
     pub measurement: Vec<u8>,
     /// Its port table.
     pub ports: PortTable,
-}
-
-/// A port table as an owner's tool uses it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PortTable {
-    /// Rows of the connection table.
-    pub rows: u16,
-    /// Reply tokens that the module can hold.
-    pub tokens: u16,
-    /// Length of the movable state in bytes; 0 if none.
-    pub state_bytes: u32,
-    /// The ports; a port's index is its place.
-    pub ports: Vec<Port>,
-}
-
-/// One port.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Port {
-    /// Input, output, request, handler or entry.
-    pub kind: PortKind,
-    /// Its name.
-    pub name: String,
-    /// Name of its payload type.
-    pub payload_name: String,
-    /// Name of its reply's payload type.
-    pub reply_name: String,
-    /// Its payload type.
-    pub payload_type: TypeHash,
-    /// Its reply's payload type.
-    pub reply_type: TypeHash,
-    /// Largest payload in bytes.
-    pub payload_bytes_max: u32,
-    /// Largest reply in bytes.
-    pub reply_bytes_max: u32,
-    /// Most events that one activation can emit here.
-    pub emits_max: u16,
-    /// Has a `late` handler.
-    pub late: bool,
 }
 
 /// What the owner's policy allows, as far as a verifier needs it.
@@ -227,10 +195,6 @@ pub trait OwnerPlatform: Send + Sync {
     /// # Errors
     /// [`PlatformError::MalformedEvidence`], [`PlatformError::ClaimDiffers`] or [`PlatformError::Policy`].
     fn verify(
-        &self,
-        evidence: &[u8],
-        challenge: Challenge,
-        measurement: &[u8],
-        policy: &VerifyPolicy,
+        &self, evidence: &[u8], challenge: Challenge, measurement: &[u8], policy: &VerifyPolicy,
     ) -> Result<Verified, PlatformError>;
 }

@@ -56,7 +56,7 @@ impl OwnerIdentity {
         };
         let mut bytes = vec![0; Delegation::BYTES];
         delegation.encode(&mut bytes).expect("the buffer has the layout's length");
-        delegation.signature = self.sign(&sha256(&[&bytes[..Delegation::BYTES - 64]]));
+        delegation.signature = self.sign(&sha256(&bytes[..Delegation::BYTES - 64]));
         delegation.encode(&mut bytes).expect("the buffer has the layout's length");
         bytes
     }

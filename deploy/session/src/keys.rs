@@ -4,9 +4,40 @@ use core::fmt;
 use veritee_ids::limits::PROTOCOL_VERSION;
 use veritee_ids::{ActivationId, ApplicationId, ConnectionId, Direction, Epoch, Label};
 use veritee_seal::{Secret, derive};
-use veritee_wire::Layout;
-use veritee_wire::layout::ConnectionBlock;
+use veritee_wire::{Layout, structs};
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// The layouts that only owners use: not part of any module.
+#[macro_export]
+macro_rules! owner_layouts {
+    ($with:ident) => {
+        $with! {
+            /// Key block of a connection's epoch and direction, keyed by the owner's root.
+            ConnectionBlock {
+                /// `connection`.
+                label: Label,
+                /// Protocol version.
+                version: u16,
+                /// The application.
+                application: ApplicationId,
+                /// The connection.
+                connection: ConnectionId,
+                /// Along the connection or against it.
+                direction: Direction,
+                /// The epoch.
+                epoch: Epoch,
+                /// Fresh random bytes of this epoch.
+                salt: [u8; 32],
+                /// Activation of the source.
+                source: ActivationId,
+                /// Activation of the target.
+                target: ActivationId,
+            }
+        }
+    };
+}
+
+owner_layouts!(structs);
 
 /// What one epoch of a connection is derived from, beside the root. None of it is secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,8 +99,6 @@ impl KeySource for OwnerRoot {
             source: record.source,
             target: record.target,
         };
-        let mut bytes = [0; ConnectionBlock::BYTES];
-        block.encode(&mut bytes).expect("the buffer has the layout's length");
-        derive(&self.0, &bytes)
+        derive(&self.0, &block.bytes::<{ ConnectionBlock::BYTES }>())
     }
 }

@@ -13,11 +13,10 @@ pub use identity::{Delegated, OwnerIdentity, Signer};
 pub use keys::{KeySource, OwnerRoot};
 pub use status::{Status, StatusPages};
 
+use veritee_ciphers::AeadKey;
 use veritee_ids::limits::{PROTOCOL_VERSION, TAG_BYTES};
-use veritee_ids::{
-    ApplicationId, CipherId, ControlKind, ControlResult, Counter, Direction, Label, SessionId,
-};
-use veritee_seal::{AeadKey, AgreementSecret, Nonce, Secret, derive, sha256};
+use veritee_ids::{ApplicationId, CipherId, ControlKind, ControlResult, Counter, Direction, Label, SessionId};
+use veritee_seal::{Aead, AgreementSecret, Nonce, Secret, derive, sha256};
 use veritee_wire::Layout;
 use veritee_wire::layout::{AgreementKey, ControlAnswer, ControlRequest, Open, OpenStatement, Transcript};
 
@@ -90,11 +89,7 @@ pub struct OwnerSession {
 /// # Errors
 /// [`SessionError::MalformedTranscript`] or [`SessionError::BadAgreement`].
 pub fn agree(
-    transcript: &[u8],
-    application: ApplicationId,
-    signer: &Signer<'_>,
-    random: [u8; 32],
-    cipher: CipherId,
+    transcript: &[u8], application: ApplicationId, signer: &Signer<'_>, random: [u8; 32], cipher: CipherId,
 ) -> Result<(Vec<u8>, OwnerSession), SessionError> {
     let (statement, agreement) = split_statement(transcript)?;
     let secret = AgreementSecret::new(random);
@@ -103,15 +98,15 @@ pub fn agree(
     let to_sign = OpenStatement {
         label: Label::Open,
         version: PROTOCOL_VERSION,
-        quoted: sha256(&[transcript]),
+        quoted: sha256(transcript),
         ephemeral,
         application,
-        delegation: delegation.map_or([0; 32], |bytes| sha256(&[bytes])),
+        delegation: delegation.map_or([0; 32], sha256),
     };
     let open = Open {
         ephemeral,
         application,
-        signature: signer.identity().sign(&sha256(&[&encode(&to_sign)])),
+        signature: signer.identity().sign(&sha256(&encode(&to_sign))),
         delegated: u16::from(delegation.is_some()),
     };
     let mut input = encode(&open);
@@ -177,17 +172,12 @@ fn encode<L: Layout>(layout: &L) -> Vec<u8> {
 }
 
 impl OwnerSession {
-    fn derive(
-        secret: &Secret,
-        statement: &Transcript,
-        agreement: Option<&[u8; 32]>,
-        cipher: CipherId,
-    ) -> Self {
+    fn derive(secret: &Secret, statement: &Transcript, agreement: Option<&[u8; 32]>, cipher: CipherId) -> Self {
         let key = |label| derive(secret.expose(), &labelled(statement, agreement, label));
         Self {
             id: SessionId(*key(Label::SessionId).expose()),
-            key_out: AeadKey::new(cipher, &key(Label::ControlIn)),
-            key_in: AeadKey::new(cipher, &key(Label::ControlOut)),
+            key_out: AeadKey::of(cipher, &key(Label::ControlIn)),
+            key_in: AeadKey::of(cipher, &key(Label::ControlOut)),
             next_request: Counter(0),
             next_answer: Counter(0),
         }

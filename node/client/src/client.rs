@@ -11,9 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use veritee_node_protocol::{
-    Answer, Call, Failure, IdentityKey, MESSAGE_BYTES_MAX, Request, Response, VERSION,
-};
+use veritee_node_protocol::{Answer, Call, Failure, IdentityKey, MESSAGE_BYTES_MAX, Request, Response, VERSION};
 
 /// Why a call did not succeed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -113,13 +111,8 @@ impl Client {
             .unwrap_or_else(|_| Err(ClientError::Timeout { address: address.to_owned(), waited }))
     }
 
-    async fn connect_patiently(
-        address: &str,
-        node: IdentityKey,
-        own: &Identity,
-    ) -> Result<Self, ClientError> {
-        let unreachable =
-            |source| ClientError::Unreachable { address: address.to_owned(), source: Arc::new(source) };
+    async fn connect_patiently(address: &str, node: IdentityKey, own: &Identity) -> Result<Self, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { address: address.to_owned(), source: Arc::new(source) };
         let handshake = |source: io::Error| ClientError::Handshake {
             address: address.to_owned(),
             expected: Fingerprint(node),
@@ -205,12 +198,7 @@ impl Client {
 ///
 /// # Errors
 /// As [`Client::connect`]; [`ClientError::Handshake`] also when the token is spent.
-pub async fn enrol(
-    address: &str,
-    node: IdentityKey,
-    token: &Token,
-    identity: &IdentityKey,
-) -> Result<(), ClientError> {
+pub async fn enrol(address: &str, node: IdentityKey, token: &Token, identity: &IdentityKey) -> Result<(), ClientError> {
     let client = Client::connect(address, node, &token.identity()).await?;
     client.call(Request::Enrol { identity: *identity }).await.map(drop)
 }
@@ -281,9 +269,7 @@ async fn read_answer(reader: &mut ReadHalf<TlsStream<TcpStream>>) -> io::Result<
 }
 
 async fn write_calls(
-    mut writer: WriteHalf<TlsStream<TcpStream>>,
-    mut queue: mpsc::Receiver<Vec<u8>>,
-    shared: Arc<Shared>,
+    mut writer: WriteHalf<TlsStream<TcpStream>>, mut queue: mpsc::Receiver<Vec<u8>>, shared: Arc<Shared>,
     reading: tokio::task::AbortHandle,
 ) {
     while let Some(bytes) = queue.recv().await {

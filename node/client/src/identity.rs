@@ -85,8 +85,8 @@ impl Identity {
                 more => length += more,
             }
         }
-        let seed = parse_file(&bytes[..length])
-            .ok_or_else(|| IdentityError::NotAnIdentity { path: path.to_owned() })?;
+        let seed =
+            parse_file(&bytes[..length]).ok_or_else(|| IdentityError::NotAnIdentity { path: path.to_owned() })?;
         Ok(Self::from_seed(&seed))
     }
 
@@ -103,8 +103,7 @@ impl Identity {
         }
         text.push(b'\n');
         let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create_new(true).mode(0o600).open(path).map_err(file_error("create"))?;
+        let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(file_error("create"))?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(file_error("write"))?;
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder,

@@ -33,9 +33,7 @@ async fn node(identity: &Identity, owner: IdentityKey, script: Script) -> String
 fn polite(call: Call) -> Option<Vec<Answer>> {
     let response = match call.request {
         Request::Hello { .. } => Response::Hello { version: VERSION },
-        Request::Revoke => {
-            Response::Failed(Failure { kind: FailureKind::Forbidden, message: "no".to_owned() })
-        }
+        Request::Revoke => Response::Failed(Failure { kind: FailureKind::Forbidden, message: "no".to_owned() }),
         Request::Describe => return Some(Vec::new()),
         Request::Drain { .. } => return None,
         _ => Response::Done,

@@ -6,6 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use veritee_ids::{ConnectionId, Counter, Epoch, FrameKind, Status};
 use veritee_node_core::{Limits, LinkIndex, ModuleIndex, Remote, RouteIn, RouteOut, Router, Time};
 use veritee_wire::layout::{EntryResult, Frame};
+use veritee_wire::output::FRAME;
 use veritee_wire::{Layout, OutputWriter};
 
 struct Side {
@@ -54,10 +55,7 @@ fn output(frame: Option<Frame>) -> Vec<u8> {
     let mut bytes = vec![0; 200];
     let mut writer = OutputWriter::new(&mut bytes).expect("room");
     if let Some(header) = frame {
-        let fill = |body: &mut [u8]| {
-            header.encode(body).expect("room");
-        };
-        writer.frame(96, fill).expect("room");
+        header.encode(writer.record(FRAME, 96).expect("room")).expect("room");
     }
     let length = writer.finish(EntryResult { status: Status::Accepted, reserved: 0, value: 0 });
     bytes.truncate(length);
@@ -85,10 +83,7 @@ fn one_way(criterion: &mut Criterion) {
                 let [source, _] = &mut sides;
                 for bytes in &outputs {
                     position[0] += 1;
-                    source
-                        .router
-                        .output(Time(0), source.module, position[0], u64::MAX, bytes)
-                        .expect("sound");
+                    source.router.output(Time(0), source.module, position[0], u64::MAX, bytes).expect("sound");
                 }
                 carry(&mut sides, 0);
                 let target = &mut sides[1];
@@ -101,10 +96,7 @@ fn one_way(criterion: &mut Criterion) {
                 }
                 for call in calls {
                     position[1] += 1;
-                    target
-                        .router
-                        .output(Time(0), target.module, position[1], call, &accepted)
-                        .expect("sound");
+                    target.router.output(Time(0), target.module, position[1], call, &accepted).expect("sound");
                 }
                 carry(&mut sides, 1);
                 for side in &mut sides {

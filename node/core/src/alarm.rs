@@ -98,8 +98,7 @@ impl Router {
     pub fn set_timer(&mut self, now: Time, module: ModuleIndex, entry: u16, period: u64) -> TimerIndex {
         let period = period.max(1);
         let due = now.after(period);
-        let timer =
-            Timer { module, entry, period, due, entered: false, figures: crate::TimerFigures::default() };
+        let timer = Timer { module, entry, period, due, entered: false, figures: crate::TimerFigures::default() };
         let index = self.timers.insert(timer);
         self.alarms.set(due, Alarm::Timer(index));
         index
@@ -111,8 +110,7 @@ impl Router {
     }
 
     fn tick_timer(&mut self, now: Time, at: Time, index: TimerIndex) {
-        let Some(module) = self.timers.get(index).filter(|timer| timer.due == at).map(|timer| timer.module)
-        else {
+        let Some(module) = self.timers.get(index).filter(|timer| timer.due == at).map(|timer| timer.module) else {
             return;
         };
         let ready = self.modules[module].alive && self.has_room(module);
@@ -153,10 +151,7 @@ impl Router {
         }
         lane.late = true;
         let input = port.to_le_bytes().to_vec();
-        self.queue_call(
-            module,
-            Queued { op: Entry(Op::Late), input, origin: Origin::Late { app, connection } },
-        );
+        self.queue_call(module, Queued { op: Entry(Op::Late), input, origin: Origin::Late { app, connection } });
     }
 
     /// `late` came back: if the module did not take it now, it is entered again soon.

@@ -7,7 +7,7 @@ use crate::router::{Action, EnterError, ModuleFigures, Outcome, Router};
 use std::collections::VecDeque;
 use veritee_ids::Op;
 use veritee_ids::limits::FRAME_BYTES_MAX;
-use veritee_wire::frame::FrameHeader;
+use veritee_wire::layout::Frame;
 
 /// What a call is, as far as its order in the queue goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,8 +128,7 @@ impl Router {
         state.outputs.clear();
         state.release = None;
         let calls = core::mem::take(&mut state.calls);
-        let queued =
-            core::mem::take(&mut state.control).into_iter().chain(core::mem::take(&mut state.entries));
+        let queued = core::mem::take(&mut state.control).into_iter().chain(core::mem::take(&mut state.entries));
         let origins: Vec<Origin> = calls.into_iter().chain(queued.map(|call| call.origin)).collect();
         for wait in core::mem::take(&mut state.waits) {
             self.actions.push_back(Action::Answer { token: wait.token, outcome: Outcome::Dead });
@@ -184,13 +183,7 @@ impl Router {
     ///
     /// # Errors
     /// [`EnterError::Dead`] when the module is not running, [`EnterError::Full`] when too many calls wait.
-    pub fn enter(
-        &mut self,
-        module: ModuleIndex,
-        op: Op,
-        input: Vec<u8>,
-        token: u64,
-    ) -> Result<(), EnterError> {
+    pub fn enter(&mut self, module: ModuleIndex, op: Op, input: Vec<u8>, token: u64) -> Result<(), EnterError> {
         self.take_call(module)?;
         self.queue_call(module, Queued { op: Entry(op), input, origin: Origin::Enter { token } });
         Ok(())
@@ -201,14 +194,9 @@ impl Router {
     /// # Errors
     /// As [`enter`](Self::enter), and [`EnterError::Malformed`] when the frame is not one.
     pub fn direct(
-        &mut self,
-        module: ModuleIndex,
-        row: u16,
-        frame: &[u8],
-        reply_by: Option<Time>,
-        token: u64,
+        &mut self, module: ModuleIndex, row: u16, frame: &[u8], reply_by: Option<Time>, token: u64,
     ) -> Result<(), EnterError> {
-        let header = match FrameHeader::split(frame) {
+        let header = match Frame::split(frame) {
             Ok((header, ..)) if frame.len() <= FRAME_BYTES_MAX => header,
             _ => return Err(EnterError::Malformed),
         };
@@ -255,10 +243,7 @@ impl Router {
     }
 
     fn deliver_queued(
-        &mut self,
-        module: ModuleIndex,
-        control: bool,
-        push: &mut impl FnMut(u64, Op, &[u8]) -> bool,
+        &mut self, module: ModuleIndex, control: bool, push: &mut impl FnMut(u64, Op, &[u8]) -> bool,
     ) -> usize {
         let state = &mut self.modules[module];
         let mut entered = 0;

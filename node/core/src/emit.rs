@@ -4,10 +4,10 @@ use crate::deliver::{Direct, Origin};
 use crate::index::{LaneIndex, ModuleIndex, Time};
 use crate::queue::{Meta, PREFIX_BYTES};
 use crate::router::{Action, Outcome, Router};
+use veritee_host::{OutputReader, OutputRecord};
 use veritee_ids::limits::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES, TAG_BYTES};
 use veritee_ids::{FrameKind, Status};
 use veritee_wire::layout::EntryResult;
-use veritee_wire::{OutputReader, OutputRecord};
 
 /// A module broke the rules of its channel: it should be ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -26,12 +26,7 @@ impl Router {
     /// # Errors
     /// [`BrokenModule`] when the module broke its channel; frames before the broken record are taken nevertheless.
     pub fn output(
-        &mut self,
-        now: Time,
-        module: ModuleIndex,
-        position: u64,
-        call: u64,
-        bytes: &[u8],
+        &mut self, now: Time, module: ModuleIndex, position: u64, call: u64, bytes: &[u8],
     ) -> Result<(), BrokenModule> {
         let state = &mut self.modules[module];
         state.figures.outputs += 1;
@@ -51,10 +46,7 @@ impl Router {
     }
 
     fn take_records<'a>(
-        &mut self,
-        module: ModuleIndex,
-        output: u32,
-        bytes: &'a [u8],
+        &mut self, module: ModuleIndex, output: u32, bytes: &'a [u8],
     ) -> Result<(EntryResult, &'a [u8]), BrokenModule> {
         let mut records = OutputReader::new(bytes);
         let Some(Ok(OutputRecord::Result(result))) = records.next() else {
@@ -131,8 +123,7 @@ impl Router {
         let state = &mut self.modules[module];
         let app = state.app;
         let half = self.apps[app].connections.get_mut(usize::from(connection)).and_then(|c| c.into.as_mut());
-        let pinned =
-            half.filter(|half| half.route.target == module && half.route.source == crate::Remote::Owner);
+        let pinned = half.filter(|half| half.route.target == module && half.route.source == crate::Remote::Owner);
         let key = (connection, epoch, counter);
         let waiting = state.waits.iter().position(|wait| wait.key == key);
         let known = waiting.is_some() || pinned.is_some();
@@ -151,12 +142,7 @@ impl Router {
     }
 
     fn answered(
-        &mut self,
-        now: Time,
-        module: ModuleIndex,
-        call: u64,
-        result: EntryResult,
-        reply: &[u8],
+        &mut self, now: Time, module: ModuleIndex, call: u64, result: EntryResult, reply: &[u8],
     ) -> Result<(), BrokenModule> {
         let state = &mut self.modules[module];
         if call < state.first_call || call >= state.next_call {
@@ -179,8 +165,7 @@ impl Router {
                 }
             }
             Origin::Enter { token } => {
-                let outcome =
-                    Outcome::Entered { status: result.status, value: result.value, reply: reply.to_vec() };
+                let outcome = Outcome::Entered { status: result.status, value: result.value, reply: reply.to_vec() };
                 self.actions.push_back(Action::Answer { token, outcome });
             }
             Origin::Direct(direct) => self.direct_verdict(now, module, *direct, result),

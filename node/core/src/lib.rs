@@ -34,9 +34,7 @@ pub use index::{AppIndex, LaneIndex, LinkIndex, ModuleIndex, OwnerIndex, PeerInd
 pub use lane::LaneFigures as FrameFigures;
 pub use links::LinkFault;
 pub use message::LINK_VERSION;
-pub use router::{
-    Action, ConnectionReport, EnterError, ModuleFigures, Outcome, Router, TimerFigures, Totals,
-};
+pub use router::{Action, ConnectionReport, EnterError, ModuleFigures, Outcome, Router, TimerFigures, Totals};
 
 #[cfg(test)]
 mod tests;

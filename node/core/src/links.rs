@@ -313,11 +313,8 @@ impl Router {
     pub(crate) fn resolve_waiting_binds(&mut self, app: AppIndex) {
         let uuid = self.apps[app].uuid;
         for link in self.links.indices() {
-            let waiting: Vec<u32> = self.links[link]
-                .unknown
-                .range((uuid, 0)..=(uuid, u16::MAX))
-                .map(|(_, channel)| *channel)
-                .collect();
+            let waiting: Vec<u32> =
+                self.links[link].unknown.range((uuid, 0)..=(uuid, u16::MAX)).map(|(_, channel)| *channel).collect();
             for channel in waiting {
                 self.resolve_bind(link, channel);
             }
@@ -326,8 +323,7 @@ impl Router {
 
     /// Grants a channel if the route is here, its owner is the one named, and its source is the link's peer.
     fn resolve_bind(&mut self, link: LinkIndex, channel: u32) {
-        let Theirs::Unknown { owner, application, connection } = self.links[link].theirs[channel as usize]
-        else {
+        let Theirs::Unknown { owner, application, connection } = self.links[link].theirs[channel as usize] else {
             return;
         };
         let peer = self.links[link].peer;
@@ -385,12 +381,7 @@ impl Router {
     }
 
     fn link_message(
-        &mut self,
-        now: Time,
-        link: LinkIndex,
-        kind: Kind,
-        channel: u32,
-        whole: &[u8],
+        &mut self, now: Time, link: LinkIndex, kind: Kind, channel: u32, whole: &[u8],
     ) -> Result<(), LinkFault> {
         let body = &whole[FRONT_BYTES..];
         if self.links[link].life.is_none() && kind != Kind::Hello {
@@ -464,8 +455,7 @@ impl Router {
     }
 
     fn bound_arrived(&mut self, link: LinkIndex, channel: u32) -> Result<(), LinkFault> {
-        let bound =
-            self.links[link].ours.get(channel as usize).ok_or(LinkFault::Protocol("no such channel"))?;
+        let bound = self.links[link].ours.get(channel as usize).ok_or(LinkFault::Protocol("no such channel"))?;
         // It may have been freed meanwhile.
         let Some((app, connection)) = *bound else { return Ok(()) };
         let half = self.connection_mut(app, connection).out.as_mut().expect("a channel in use has its route");
@@ -480,8 +470,7 @@ impl Router {
     }
 
     fn unbound_arrived(&mut self, link: LinkIndex, channel: u32) -> Result<(), LinkFault> {
-        let place =
-            self.links[link].ours.get_mut(channel as usize).ok_or(LinkFault::Protocol("no such channel"))?;
+        let place = self.links[link].ours.get_mut(channel as usize).ok_or(LinkFault::Protocol("no such channel"))?;
         let Some((app, connection)) = place.take() else { return Ok(()) };
         let half = self.connection_mut(app, connection).out.as_mut().expect("a channel in use has its route");
         half.channel = None;
@@ -516,9 +505,7 @@ impl Router {
     #[must_use]
     pub fn is_linked(&self, remote: &Remote) -> bool {
         match remote {
-            Remote::Node { identity, .. } => {
-                self.peer_of(identity).is_some_and(|peer| self.best_link(peer).is_some())
-            }
+            Remote::Node { identity, .. } => self.peer_of(identity).is_some_and(|peer| self.best_link(peer).is_some()),
             _ => true,
         }
     }

@@ -3,9 +3,7 @@
 use crate::alarm::Alarms;
 use crate::config::{Limits, RouteIn, RouteOut};
 use crate::deliver::{Module, Queued};
-use crate::index::{
-    AppIndex, LaneIndex, LinkIndex, ModuleIndex, OwnerIndex, PeerIndex, Slab, Time, TimerIndex,
-};
+use crate::index::{AppIndex, LaneIndex, LinkIndex, ModuleIndex, OwnerIndex, PeerIndex, Slab, Time, TimerIndex};
 use crate::lane::{From, Lane, LaneFigures, To};
 use crate::links::{Link, Peer};
 use crate::store::{Segments, Stretch};
@@ -275,8 +273,7 @@ impl Router {
     /// Adds an application to a namespace. `number` is its number in the outbox: the daemon keeps it over restarts and
     /// never gives it to another one.
     pub fn add_application(&mut self, owner: OwnerIndex, uuid: [u8; 16], number: u32) -> AppIndex {
-        let application =
-            Application { owner, uuid, number, connections: Vec::new(), modules: BTreeMap::new() };
+        let application = Application { owner, uuid, number, connections: Vec::new(), modules: BTreeMap::new() };
         let app = self.apps.insert(application);
         self.app_names.entry(uuid).or_default().push(app);
         app
@@ -346,13 +343,7 @@ impl Router {
         reports
     }
 
-    fn report(
-        &self,
-        connection: u16,
-        source: bool,
-        forward: LaneIndex,
-        backward: LaneIndex,
-    ) -> ConnectionReport {
+    fn report(&self, connection: u16, source: bool, forward: LaneIndex, backward: LaneIndex) -> ConnectionReport {
         let (forward, backward) = (&self.lanes[forward], &self.lanes[backward]);
         ConnectionReport {
             connection,

@@ -169,9 +169,7 @@ impl Router {
         }
         if let Some(into) = into {
             let backward = match (&into.route.source, out) {
-                (Remote::Here(source), Some(out)) if out.route.source == *source => {
-                    here(*source, out.route.source_row)
-                }
+                (Remote::Here(source), Some(out)) if out.route.source == *source => here(*source, out.route.source_row),
                 (Remote::Node { .. }, _) => by_link(into.channel),
                 _ => To::Nowhere,
             };

@@ -173,11 +173,7 @@ impl Router {
     pub(crate) fn unpark(&mut self, index: LaneIndex) {
         let lane = &mut self.lanes[index];
         for Parked { frame, meta } in core::mem::take(&mut lane.parked) {
-            debug_assert_eq!(
-                meta.length as usize,
-                frame.len() + PREFIX_BYTES,
-                "metas keep their frame's length"
-            );
+            debug_assert_eq!(meta.length as usize, frame.len() + PREFIX_BYTES, "metas keep their frame's length");
             lane.queue.push(&frame, meta);
         }
         if !lane.unstored_listed {

@@ -18,6 +18,7 @@ use veritee_node::Config;
 use veritee_node_client::{Client, Identity, enrol};
 use veritee_node_protocol::{ModuleName, Remote, Request, Response};
 use veritee_wire::layout::{EntryResult, Frame};
+use veritee_wire::output::FRAME;
 use veritee_wire::{Layout, OutputWriter};
 
 /// Shared with the measuring thread.
@@ -79,11 +80,7 @@ impl Module {
                 epoch: Epoch(1),
                 counter: Counter(counter),
             };
-            writer
-                .frame(96, |body| {
-                    header.encode(body).expect("room");
-                })
-                .expect("room");
+            header.encode(writer.record(FRAME, 96).expect("room")).expect("room");
         }
         let length = writer.finish(EntryResult { status: Status::Accepted, reserved: 0, value: 0 });
         self.position += length as u64;
@@ -154,10 +151,7 @@ impl Hosted for Module {
             self.output(call, frame, sink);
             taken += 1;
         }
-        while taken < limit
-            && self.part == Part::Source
-            && self.left > 0
-            && self.position - self.released < RING_BYTES
+        while taken < limit && self.part == Part::Source && self.left > 0 && self.position - self.released < RING_BYTES
         {
             let lane = u16::try_from(self.emitted % u64::from(self.lanes)).expect("below a u16");
             self.output(0, Some((1 + lane, self.emitted / u64::from(self.lanes))), sink);
@@ -272,16 +266,8 @@ impl Node {
     async fn route_in(&self, connection: u16, target: &str, source: &Node) {
         let (target, source) = (target.to_owned(), source.remote());
         let (target_row, deadline_ms, port) = (0, 0, 0);
-        self.call(Request::RouteIn {
-            application: APP,
-            connection,
-            target,
-            target_row,
-            source,
-            deadline_ms,
-            port,
-        })
-        .await;
+        self.call(Request::RouteIn { application: APP, connection, target, target_row, source, deadline_ms, port })
+            .await;
     }
 
     async fn enter(&self, module: &str, count: u32, lanes: u16) {
@@ -351,10 +337,7 @@ async fn main() {
     }
     if idle > 0 {
         let bytes = (resident_bytes() - resident) / u64::from(idle);
-        println!(
-            "{idle} idle connections in {:?}, {bytes} bytes each, both ends together",
-            started.elapsed()
-        );
+        println!("{idle} idle connections in {:?}, {bytes} bytes each, both ends together", started.elapsed());
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     first.enter("ping", 20_000, 1).await;
@@ -364,10 +347,7 @@ async fn main() {
     let mut trips = core::mem::take(&mut *lean.meter.trips.lock().expect("not poisoned"));
     let (p50, p99) = (percentile(&mut trips, 50), percentile(&mut trips, 99));
     let echo = tcp_echo();
-    println!(
-        "round trip p50 {p50} ns, p99 {p99} ns; TCP echo {echo} ns; ratio {:.2}",
-        p50 as f64 / echo as f64
-    );
+    println!("round trip p50 {p50} ns, p99 {p99} ns; TCP echo {echo} ns; ratio {:.2}", p50 as f64 / echo as f64);
 
     first.call(Request::Unroute { application: APP, connection: 1 }).await;
     second.call(Request::Unroute { application: APP, connection: 1 }).await;

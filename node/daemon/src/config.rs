@@ -263,10 +263,7 @@ impl Config {
             return value("outbox.segment_bytes", "must be at least 65536");
         }
         if self.links.window_bytes < 256 << 10 {
-            return value(
-                "links.window_bytes",
-                "must be at least 262144: the largest frame fits a few times",
-            );
+            return value("links.window_bytes", "must be at least 262144: the largest frame fits a few times");
         }
         if self.links.keepalive_ms == 0 || self.links.dial_pause_ms < 20 {
             return value("links", "keepalive_ms must be at least 1, dial_pause_ms at least 20");

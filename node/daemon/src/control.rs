@@ -38,10 +38,7 @@ pub(crate) async fn serve(shared: Shared, identity: IdentityKey, stream: TlsStre
 }
 
 async fn read_calls(
-    shared: &Shared,
-    identity: IdentityKey,
-    mut reader: ReadHalf<TlsStream<TcpStream>>,
-    answers: mpsc::Sender<Vec<u8>>,
+    shared: &Shared, identity: IdentityKey, mut reader: ReadHalf<TlsStream<TcpStream>>, answers: mpsc::Sender<Vec<u8>>,
 ) -> io::Result<()> {
     let limits = shared.look(|node| node.config.limits.clone());
     let open = Arc::new(Semaphore::new(limits.open_requests));
@@ -54,8 +51,7 @@ async fn read_calls(
         let known = shared.look(|node| node.model.owner_of(&identity).is_some());
         let bytes_max = if known { MESSAGE_BYTES_MAX } else { ENROLMENT_BYTES_MAX };
         let idle = Duration::from_millis(limits.idle_ms);
-        let Some(bytes) =
-            read_message(&mut reader, bytes_max, idle, Duration::from_millis(limits.message_ms)).await?
+        let Some(bytes) = read_message(&mut reader, bytes_max, idle, Duration::from_millis(limits.message_ms)).await?
         else {
             // The other end said goodbye: open requests are finished.
             while tasks.join_next().await.is_some() {}
@@ -91,10 +87,7 @@ async fn read_calls(
 
 /// Reads a message. Silence between messages and slowness inside of one are bounded separately.
 async fn read_message(
-    reader: &mut ReadHalf<TlsStream<TcpStream>>,
-    bytes_max: usize,
-    idle: Duration,
-    message: Duration,
+    reader: &mut ReadHalf<TlsStream<TcpStream>>, bytes_max: usize, idle: Duration, message: Duration,
 ) -> io::Result<Option<Vec<u8>>> {
     let mut first = [0; 1];
     match timeout(idle, reader.read(&mut first)).await {

@@ -107,11 +107,7 @@ fn load(platform: &dyn Platform, folder: &Path, label: &str) -> Result<Box<dyn H
 }
 
 /// Starts an instance off the thread of the node, then watches it.
-pub(crate) async fn start(
-    shared: &Shared,
-    module: ModuleIndex,
-    platform: Arc<dyn Platform>,
-) -> Result<(), HostError> {
+pub(crate) async fn start(shared: &Shared, module: ModuleIndex, platform: Arc<dyn Platform>) -> Result<(), HostError> {
     let Some((folder, label)) = shared.with(|node| {
         let number = node.module_model(module)?.number;
         let folder = folder(&node.config.state, number);
@@ -134,11 +130,7 @@ pub(crate) async fn start(
 }
 
 /// Makes an instance the module's, and watches it.
-pub(crate) fn run(
-    shared: &Shared,
-    module: ModuleIndex,
-    mut hosted: Box<dyn Hosted>,
-) -> Result<(), HostError> {
+pub(crate) fn run(shared: &Shared, module: ModuleIndex, mut hosted: Box<dyn Hosted>) -> Result<(), HostError> {
     let watched = |fd: BorrowedFd<'_>| {
         watch(fd).map_err(|source| HostError::System { action: "watch the instance".to_owned(), source })
     };
@@ -175,10 +167,7 @@ pub(crate) fn run(
 
 /// A descriptor of its own that the runtime watches.
 fn watch(fd: BorrowedFd<'_>) -> std::io::Result<AsyncFd<OwnedFd>> {
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe for descriptors that are closed early; an owned one is not"
-    )]
+    #[expect(deprecated, reason = "its successor is unsafe for descriptors that are closed early; an owned one is not")]
     AsyncFd::with_interest(fd.try_clone_to_owned()?, Interest::READABLE)
 }
 
@@ -279,8 +268,7 @@ impl Node {
     }
 
     pub(crate) fn platform(&self, name: &str) -> Option<Arc<dyn Platform>> {
-        let allowed =
-            self.config.platforms.is_empty() || self.config.platforms.iter().any(|word| word == name);
+        let allowed = self.config.platforms.is_empty() || self.config.platforms.iter().any(|word| word == name);
         self.platforms.iter().find(|platform| allowed && platform.name() == name).cloned()
     }
 }

@@ -87,8 +87,7 @@ pub(crate) struct Journal {
 impl Journal {
     fn start(file: File) -> io::Result<Self> {
         let (orders, queue) = mpsc::channel();
-        let thread =
-            std::thread::Builder::new().name("journal".to_owned()).spawn(move || write(file, &queue))?;
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || write(file, &queue))?;
         Ok(Self { orders: Some(orders), thread: Some(thread) })
     }
 

@@ -125,12 +125,7 @@ pub(crate) async fn dial(shared: Shared, peer: PeerIndex, identity: IdentityKey,
 }
 
 /// Runs a link that another node dialled.
-pub(crate) async fn accepted(
-    shared: Shared,
-    identity: IdentityKey,
-    tcp: TcpStream,
-    session: rustls::ServerConnection,
-) {
+pub(crate) async fn accepted(shared: Shared, identity: IdentityKey, tcp: TcpStream, session: rustls::ServerConnection) {
     run(shared, identity, LinkIo::new(tcp, Connection::Server(session)), false).await;
 }
 
@@ -214,13 +209,7 @@ async fn read(shared: &Shared, link: LinkIndex, io: &LinkIo) -> String {
 }
 
 /// Decrypts what arrived and hands it to the router.
-fn take(
-    shared: &Shared,
-    link: LinkIndex,
-    io: &LinkIo,
-    cipher: &[u8],
-    plain: &mut Vec<u8>,
-) -> Result<(), String> {
+fn take(shared: &Shared, link: LinkIndex, io: &LinkIo, cipher: &[u8], plain: &mut Vec<u8>) -> Result<(), String> {
     decrypt(&mut io.session.borrow_mut().tls, cipher, plain)?;
     shared.with(|node| {
         if io.closed.get() {

@@ -28,9 +28,7 @@ pub(crate) fn tokens(state: &std::path::Path) -> PathBuf {
 
 impl Doors {
     pub(crate) fn new(
-        own: &Identity,
-        known: &Arc<RwLock<Known>>,
-        state: &std::path::Path,
+        own: &Identity, known: &Arc<RwLock<Known>>, state: &std::path::Path,
     ) -> Result<Self, rustls::Error> {
         let tokens = tokens(state);
         let owners = Arc::clone(known);
@@ -39,9 +37,8 @@ impl Doors {
             known || tokens.join(Fingerprint(*identity).to_string()).exists()
         };
         let peers = Arc::clone(known);
-        let may_link = move |identity: &IdentityKey| {
-            peers.read().unwrap_or_else(PoisonError::into_inner).peers.contains(identity)
-        };
+        let may_link =
+            move |identity: &IdentityKey| peers.read().unwrap_or_else(PoisonError::into_inner).peers.contains(identity);
         Ok(Self {
             control: Arc::new(tls::server(own, Arc::new(may_control), tls::CONTROL)?),
             link: Arc::new(tls::server(own, Arc::new(may_link), tls::LINK)?),
@@ -71,11 +68,7 @@ impl Handshakes {
 
 /// Accepts connections on one address, for ever.
 pub(crate) async fn listen(
-    shared: Shared,
-    listener: TcpListener,
-    doors: Doors,
-    handshakes: Rc<Handshakes>,
-    places: Arc<Semaphore>,
+    shared: Shared, listener: TcpListener, doors: Doors, handshakes: Rc<Handshakes>, places: Arc<Semaphore>,
 ) {
     let max = shared.look(|node| node.config.limits.handshakes);
     loop {
@@ -120,8 +113,7 @@ async fn greet(shared: Shared, tcp: TcpStream, doors: Doors, places: Arc<Semapho
 }
 
 async fn handshake(
-    tcp: TcpStream,
-    doors: Doors,
+    tcp: TcpStream, doors: Doors,
 ) -> std::io::Result<(tokio_rustls::server::TlsStream<TcpStream>, bool)> {
     tcp.set_nodelay(true)?;
     let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp).await?;

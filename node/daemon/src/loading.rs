@@ -55,11 +55,7 @@ pub(crate) async fn load(shared: &Shared, owner: u32, order: Order) -> Answer {
 }
 
 fn prepare(
-    node: &mut Node,
-    owner: u32,
-    name: &ModuleName,
-    platform: &str,
-    (image, restart): ([u8; 32], bool),
+    node: &mut Node, owner: u32, name: &ModuleName, platform: &str, (image, restart): ([u8; 32], bool),
 ) -> Result<Start, Response> {
     let Some(found) = node.platform(platform) else {
         return refuse(FailureKind::NoPlatform, &format!("this node has no platform {platform}"));
@@ -72,10 +68,7 @@ fn prepare(
         return refuse(FailureKind::Quota, "no more modules for this owner");
     }
     if existing.as_ref().is_some_and(|module| module.image != image || module.platform != platform) {
-        return refuse(
-            FailureKind::Taken,
-            &format!("{} is another module here: unload it first", name.module),
-        );
+        return refuse(FailureKind::Taken, &format!("{} is another module here: unload it first", name.module));
     }
     let module = node.router.module(app, &name.module);
     let number = existing.as_ref().map_or(node.model.next_module, |existing| existing.number);
@@ -102,11 +95,7 @@ fn prepare(
 }
 
 async fn load_image(
-    shared: &Shared,
-    module: ModuleIndex,
-    platform: Arc<dyn Platform>,
-    number: u32,
-    image: Vec<u8>,
+    shared: &Shared, module: ModuleIndex, platform: Arc<dyn Platform>, number: u32, image: Vec<u8>,
 ) -> Result<(), Response> {
     let folder = shared.look(|node| hosting::folder(&node.config.state, number));
     let kept = tokio::task::spawn_blocking(move || hosting::keep_image(&folder, &image)).await;
@@ -170,9 +159,9 @@ pub(crate) async fn unload(shared: &Shared, owner: u32, name: ModuleName) -> Ans
 fn remove_timers(node: &mut Node, owner: u32, name: &ModuleName) -> Vec<AppChange> {
     let mut changes = Vec::new();
     let Some(state) = node.owners.get_mut(&owner) else { return changes };
-    let gone = state.timers.extract_if(.., |(application, module, _), _| {
-        *application == name.application && *module == name.module
-    });
+    let gone = state
+        .timers
+        .extract_if(.., |(application, module, _), _| *application == name.application && *module == name.module);
     for ((_, module, timer), index) in gone {
         node.router.remove_timer(index);
         changes.push(AppChange::TimerGone { module, timer });
@@ -182,8 +171,8 @@ fn remove_timers(node: &mut Node, owner: u32, name: &ModuleName) -> Vec<AppChang
 
 pub(crate) async fn wait_for_end(shared: &Shared, module: ModuleIndex) -> bool {
     for _ in 0..END_PATIENCE_MS {
-        let running = shared
-            .look(|node| node.hosts.get(module).is_some_and(|host| host.hosted.is_some() || host.starting));
+        let running =
+            shared.look(|node| node.hosts.get(module).is_some_and(|host| host.hosted.is_some() || host.starting));
         if !running {
             return true;
         }

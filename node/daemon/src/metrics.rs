@@ -77,21 +77,11 @@ fn page(node: &Node) -> String {
             ("refused", sum.refused),
         ];
         for (verdict, count) in verdicts {
-            line(
-                &mut page,
-                "veritee_verdicts_total",
-                &format!("side=\"{side}\",verdict=\"{verdict}\""),
-                count,
-            );
+            line(&mut page, "veritee_verdicts_total", &format!("side=\"{side}\",verdict=\"{verdict}\""), count);
         }
         line(&mut page, "veritee_frames_total", &format!("side=\"{side}\""), sum.frames);
         line(&mut page, "veritee_frames_resent_total", &format!("side=\"{side}\""), sum.resent);
-        line(
-            &mut page,
-            "veritee_frames_dropped_total",
-            &format!("side=\"{side}\",reason=\"epoch-dead\""),
-            sum.dropped,
-        );
+        line(&mut page, "veritee_frames_dropped_total", &format!("side=\"{side}\",reason=\"epoch-dead\""), sum.dropped);
     }
     line(&mut page, "veritee_frames_dropped_total", "side=\"emitted\",reason=\"unrouted\"", totals.unrouted);
     let alive = node.hosts.iter().filter(|host| host.hosted.is_some()).count() as u64;
@@ -130,11 +120,8 @@ fn page(node: &Node) -> String {
 }
 
 fn line(page: &mut String, name: &str, labels: &str, value: u64) {
-    let written = if labels.is_empty() {
-        writeln!(page, "{name} {value}")
-    } else {
-        writeln!(page, "{name}{{{labels}}} {value}")
-    };
+    let written =
+        if labels.is_empty() { writeln!(page, "{name} {value}") } else { writeln!(page, "{name}{{{labels}}} {value}") };
     written.expect("writing to a string cannot fail");
 }
 

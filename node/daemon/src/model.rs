@@ -303,22 +303,16 @@ impl AppModel {
     }
 
     fn changes(&self) -> Vec<AppChange> {
-        let modules = self
-            .modules
-            .iter()
-            .map(|(name, module)| AppChange::Module { name: name.clone(), module: module.clone() });
+        let modules =
+            self.modules.iter().map(|(name, module)| AppChange::Module { name: name.clone(), module: module.clone() });
         let outs = self
             .outs
             .iter()
             .map(|(connection, route)| AppChange::Out { connection: *connection, route: route.clone() });
-        let ins = self
-            .ins
-            .iter()
-            .map(|(connection, route)| AppChange::In { connection: *connection, route: route.clone() });
-        let dead = self
-            .dead
-            .iter()
-            .map(|(connection, epoch)| AppChange::Dead { connection: *connection, epoch: *epoch });
+        let ins =
+            self.ins.iter().map(|(connection, route)| AppChange::In { connection: *connection, route: route.clone() });
+        let dead =
+            self.dead.iter().map(|(connection, epoch)| AppChange::Dead { connection: *connection, epoch: *epoch });
         let timers = self.timers.iter().map(|((module, timer), setting)| AppChange::Timer {
             module: module.clone(),
             timer: timer.clone(),

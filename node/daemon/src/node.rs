@@ -16,9 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use veritee_host::Platform;
 use veritee_node_client::Identity;
-use veritee_node_core::{
-    Action, AppIndex, LinkIndex, ModuleIndex, Outcome, OwnerIndex, Router, Time, TimerIndex,
-};
+use veritee_node_core::{Action, AppIndex, LinkIndex, ModuleIndex, Outcome, OwnerIndex, Router, Time, TimerIndex};
 use veritee_node_protocol::IdentityKey;
 
 /// A node, shared by its tasks.
@@ -344,8 +342,7 @@ impl Shared {
                 node.router.next_wake().map(|wake| (wake, wake.0.saturating_sub(now.0)))
             });
             self.0.node.borrow_mut().armed = wait.map_or(Time(u64::MAX), |(wake, _)| wake);
-            let sleep =
-                tokio::time::sleep(Duration::from_micros(wait.map_or(3_600_000_000, |(_, micros)| micros)));
+            let sleep = tokio::time::sleep(Duration::from_micros(wait.map_or(3_600_000_000, |(_, micros)| micros)));
             tokio::select! {
                 () = sleep => self.with(|node| {
                     let now = node.now();

@@ -64,9 +64,7 @@ pub(crate) fn segments(folder: &Path) -> io::Result<Vec<OldSegment>> {
 impl Outbox {
     /// Starts the thread. New records go to segments from `first` on.
     pub(crate) fn start(
-        folder: &Path,
-        first: u32,
-        segment_bytes: u64,
+        folder: &Path, first: u32, segment_bytes: u64,
     ) -> io::Result<(Self, notices::UnboundedReceiver<Notice>)> {
         let (orders, queue) = mpsc::channel();
         let (notes, receiver) = notices::unbounded_channel();
@@ -169,8 +167,7 @@ impl Writer {
             Some((open, file)) if *open == segment => file,
             _ => {
                 let mut options = OpenOptions::new();
-                let mut file =
-                    options.write(true).create_new(true).mode(0o600).open(path(&self.folder, segment))?;
+                let mut file = options.write(true).create_new(true).mode(0o600).open(path(&self.folder, segment))?;
                 let mut front = Vec::new();
                 record::put_front(&mut front, segment);
                 file.write_all(&front)?;

@@ -11,8 +11,7 @@ use veritee_ids::Op;
 use veritee_node_client::Fingerprint;
 use veritee_node_core::{AppIndex, EnterError, ModuleIndex, Outcome};
 use veritee_node_protocol::{
-    ConnectionFigures, Description, FailureKind, Figures, IdentityKey, ModuleName, ModuleReport, Request,
-    Response,
+    ConnectionFigures, Description, FailureKind, Figures, IdentityKey, ModuleName, ModuleReport, Request, Response,
 };
 
 /// Does what `identity` asks for.
@@ -66,9 +65,7 @@ async fn serve(shared: &Shared, owner: u32, request: Request) -> Answer {
             set_timer(shared, owner, name, timer, TimerModel { entry, period_ms }).await
         }
         Request::RemoveTimer { name, timer } => remove_timer(shared, owner, name, timer).await,
-        Request::Direct { name, row, frame, reply_ms } => {
-            direct(shared, owner, &name, row, &frame, reply_ms).await
-        }
+        Request::Direct { name, row, frame, reply_ms } => direct(shared, owner, &name, row, &frame, reply_ms).await,
         Request::Figures { application } => shared.look(|node| figures(node, owner, &application)),
         Request::ReplaceIdentity { identity } => replace_identity(shared, owner, identity).await,
         Request::Enrol { .. } => refuse(FailureKind::Forbidden, "this identity is enrolled already"),
@@ -191,14 +188,7 @@ async fn enter(shared: &Shared, owner: u32, name: &ModuleName, op: u16, input: V
     entered(answer, ENTER_PATIENCE).await
 }
 
-async fn direct(
-    shared: &Shared,
-    owner: u32,
-    name: &ModuleName,
-    row: u16,
-    frame: &[u8],
-    reply_ms: u32,
-) -> Answer {
+async fn direct(shared: &Shared, owner: u32, name: &ModuleName, row: u16, frame: &[u8], reply_ms: u32) -> Answer {
     let answer = shared.with(|node| {
         let module = known_module(node, owner, name)?;
         let (token, answer) = node.expect_answer();
@@ -230,13 +220,7 @@ async fn entered(answer: oneshot::Receiver<Outcome>, patience: Duration) -> Answ
     }
 }
 
-async fn set_timer(
-    shared: &Shared,
-    owner: u32,
-    name: ModuleName,
-    timer: String,
-    setting: TimerModel,
-) -> Answer {
+async fn set_timer(shared: &Shared, owner: u32, name: ModuleName, timer: String, setting: TimerModel) -> Answer {
     if setting.period_ms == 0 || timer.len() > NAME_BYTES_MAX {
         return refuse(FailureKind::Malformed, "a timer has a period of at least 1 ms and a short name");
     }

@@ -39,11 +39,7 @@ fn in_app(owner: u32, uuid: [u8; 16], change: AppChange) -> Change {
 }
 
 fn route_out(
-    node: &mut Node,
-    owner: u32,
-    uuid: [u8; 16],
-    connection: u16,
-    route: OutModel,
+    node: &mut Node, owner: u32, uuid: [u8; 16], connection: u16, route: OutModel,
 ) -> Result<Vec<Change>, Response> {
     if route.target == Remote::Owner {
         return refuse(FailureKind::Malformed, "an owner is a source of direct connections, never a target");
@@ -56,11 +52,7 @@ fn route_out(
 }
 
 fn route_in(
-    node: &mut Node,
-    owner: u32,
-    uuid: [u8; 16],
-    connection: u16,
-    route: InModel,
+    node: &mut Node, owner: u32, uuid: [u8; 16], connection: u16, route: InModel,
 ) -> Result<Vec<Change>, Response> {
     check_names(&route.target, &route.source)?;
     let app = may_route(node, owner, uuid, connection)?;

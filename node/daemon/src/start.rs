@@ -97,9 +97,7 @@ pub fn new_token(config: &Config) -> Result<Token, StartError> {
     let folder = listener::tokens(&config.state);
     make_folder(&folder)?;
     let path = folder.join(Fingerprint(token.identity().public()).to_string());
-    File::create_new(&path)
-        .and_then(|file| file.sync_all())
-        .map_err(system("write the token's public half"))?;
+    File::create_new(&path).and_then(|file| file.sync_all()).map_err(system("write the token's public half"))?;
     File::open(&folder).and_then(|folder| folder.sync_all()).map_err(system("sync the folder of tokens"))?;
     Ok(token)
 }
@@ -207,10 +205,7 @@ impl Drop for Handle {
 }
 
 fn run(
-    config: Config,
-    platforms: Vec<Arc<dyn Platform>>,
-    stopping: oneshot::Receiver<Stop>,
-    ready: impl FnOnce(Ready),
+    config: Config, platforms: Vec<Arc<dyn Platform>>, stopping: oneshot::Receiver<Stop>, ready: impl FnOnce(Ready),
 ) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -226,10 +221,7 @@ fn run(
 }
 
 async fn serve(
-    config: Config,
-    platforms: Vec<Arc<dyn Platform>>,
-    stopping: oneshot::Receiver<Stop>,
-    ready: impl FnOnce(Ready),
+    config: Config, platforms: Vec<Arc<dyn Platform>>, stopping: oneshot::Receiver<Stop>, ready: impl FnOnce(Ready),
 ) -> Result<(), StartError> {
     raise_descriptor_limit();
     let _lock = lock(&config.state)?;
@@ -237,8 +229,7 @@ async fn serve(
     let (shared, notices) = restore(Arc::clone(&config), platforms)?;
     let mut listeners = Vec::new();
     for address in &config.listen {
-        listeners
-            .push(TcpListener::bind(address.as_str()).await.map_err(system(format!("listen on {address}")))?);
+        listeners.push(TcpListener::bind(address.as_str()).await.map_err(system(format!("listen on {address}")))?);
     }
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
     let addresses = addresses.map_err(system("ask for an address"))?;
@@ -265,17 +256,15 @@ async fn serve(
 
 /// Puts everything back as it was: owners, routes, timers, frames.
 fn restore(
-    config: Arc<Config>,
-    platforms: Vec<Arc<dyn Platform>>,
+    config: Arc<Config>, platforms: Vec<Arc<dyn Platform>>,
 ) -> Result<(Shared, tokio::sync::mpsc::UnboundedReceiver<outbox::Notice>), StartError> {
     let identity = identity(&config)?;
-    let (model, journal) =
-        journal::open(&config.state).map_err(|error| StartError::State(error.to_string()))?;
+    let (model, journal) = journal::open(&config.state).map_err(|error| StartError::State(error.to_string()))?;
     let folder = config.state.join("outbox");
     let old = outbox::segments(&folder).map_err(system("read the outbox"))?;
     let first = old.last().map_or(1, |segment| segment.number + 1);
-    let (outbox, notices) = outbox::Outbox::start(&folder, first, config.outbox.segment_bytes)
-        .map_err(system("start the outbox"))?;
+    let (outbox, notices) =
+        outbox::Outbox::start(&folder, first, config.outbox.segment_bytes).map_err(system("start the outbox"))?;
     let mut life = [0; 16];
     getrandom::fill(&mut life).map_err(|_| StartError::Identity(IdentityError::Randomness))?;
     let mut node = Node::new(Parts { config, identity, platforms, model, journal, outbox, life });
@@ -307,11 +296,7 @@ impl Node {
     }
 
     fn restore_app(
-        &mut self,
-        owner: u32,
-        uuid: [u8; 16],
-        app: veritee_node_core::AppIndex,
-        model: crate::model::AppModel,
+        &mut self, owner: u32, uuid: [u8; 16], app: veritee_node_core::AppIndex, model: crate::model::AppModel,
     ) {
         for name in model.modules.into_keys() {
             let module = self.router.module(app, &name);
@@ -329,8 +314,7 @@ impl Node {
         let now = self.now();
         for ((name, timer), setting) in model.timers {
             let module = self.router.module(app, &name);
-            let index =
-                self.router.set_timer(now, module, setting.entry, u64::from(setting.period_ms) * 1000);
+            let index = self.router.set_timer(now, module, setting.entry, u64::from(setting.period_ms) * 1000);
             let state = self.owners.get_mut(&owner).expect("its application is being restored");
             state.timers.insert((uuid, name, timer), index);
         }
@@ -352,15 +336,10 @@ impl Node {
                 Ok(mut records) => {
                     for (number, frame) in records.by_ref() {
                         let app = apps.get(&number);
-                        live +=
-                            u64::from(app.is_some_and(|app| self.router.replay(*app, segment.number, frame)));
+                        live += u64::from(app.is_some_and(|app| self.router.replay(*app, segment.number, frame)));
                     }
                     if records.left() > 0 {
-                        tracing::warn!(
-                            segment = segment.number,
-                            bytes = records.left(),
-                            "a segment had a torn tail"
-                        );
+                        tracing::warn!(segment = segment.number, bytes = records.left(), "a segment had a torn tail");
                     }
                 }
                 Err(record::NotASegment::Cut) => {}

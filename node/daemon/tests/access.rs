@@ -44,9 +44,7 @@ async fn modules(client: &Client) -> Vec<veritee_node_protocol::ModuleReport> {
 
 /// Opens TLS without a client's manners.
 async fn raw(
-    node: &Node,
-    own: &Identity,
-    protocol: &[u8],
+    node: &Node, own: &Identity, protocol: &[u8],
 ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let config = tls::client(own, node.identity, protocol).unwrap();
     let tcp = TcpStream::connect(&node.address).await?;
@@ -56,8 +54,7 @@ async fn raw(
 /// Reads until the end; says how many bytes came.
 async fn read_all(stream: &mut (impl AsyncReadExt + Unpin)) -> usize {
     let mut bytes = Vec::new();
-    let _ =
-        tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bytes)).await.expect("it ends");
+    let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bytes)).await.expect("it ends");
     bytes.len()
 }
 
@@ -154,8 +151,7 @@ async fn loading_is_idempotent_and_refusals_are_clear() {
     assert_eq!(node.platform.with("module", |instance| instance.module.ticks), 77, "it was left as it is");
     assert_eq!(kind(client.call(load("module", b"another")).await), FailureKind::Taken);
     assert_eq!(kind(client.call(load("other", b"bad image")).await), FailureKind::BadImage);
-    let elsewhere =
-        Request::Load { name: name("x"), platform: "sgx".to_owned(), image: Vec::new(), restart: false };
+    let elsewhere = Request::Load { name: name("x"), platform: "sgx".to_owned(), image: Vec::new(), restart: false };
     assert_eq!(kind(client.call(elsewhere).await), FailureKind::NoPlatform);
     assert_eq!(modules(&client).await.len(), 1, "a refused image leaves nothing");
     assert_eq!(kind(client.call(attest("nobody")).await), FailureKind::NotFound);
@@ -173,12 +169,8 @@ async fn a_death_is_reported_and_a_module_restarts_if_it_is_to() {
     let owner = Identity::generate().unwrap();
     let client = node.enrol(&owner).await;
     client.call(load("mortal", b"image")).await.unwrap();
-    let restart = Request::Load {
-        name: name("phoenix"),
-        platform: "fake".to_owned(),
-        image: b"i".to_vec(),
-        restart: true,
-    };
+    let restart =
+        Request::Load { name: name("phoenix"), platform: "fake".to_owned(), image: b"i".to_vec(), restart: true };
     client.call(restart).await.unwrap();
     node.platform.with("mortal", |instance| instance.die("signal 9 (SIGKILL)"));
     node.platform.with("phoenix", |instance| instance.die("signal 9 (SIGKILL)"));

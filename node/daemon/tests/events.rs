@@ -21,12 +21,7 @@ async fn done(client: &Client, request: Request) {
 }
 
 fn load(module: &str) -> Request {
-    Request::Load {
-        name: name(module),
-        platform: "fake".to_owned(),
-        image: b"image".to_vec(),
-        restart: false,
-    }
+    Request::Load { name: name(module), platform: "fake".to_owned(), image: b"image".to_vec(), restart: false }
 }
 
 fn route_out(connection: u16, source: &str, target: Remote) -> Request {
@@ -51,8 +46,7 @@ async fn emit(client: &Client, module: &str, connection: u16, count: u32, kind: 
     input.extend(connection.to_le_bytes());
     input.extend(count.to_le_bytes());
     input.extend(kind.code().to_le_bytes());
-    let response =
-        client.call(Request::Enter { name: name(module), op: Op::Entry.code(), input }).await.unwrap();
+    let response = client.call(Request::Enter { name: name(module), op: Op::Entry.code(), input }).await.unwrap();
     assert!(matches!(response, Response::Entered { status: 0, .. }), "{response:?}");
 }
 
@@ -62,8 +56,7 @@ async fn drain(client: &Client) {
 }
 
 async fn figures(client: &Client, connection: u16, source: bool) -> ConnectionFigures {
-    let Response::Figures(Figures { connections }) =
-        client.call(Request::Figures { application: APP }).await.unwrap()
+    let Response::Figures(Figures { connections }) = client.call(Request::Figures { application: APP }).await.unwrap()
     else {
         panic!("figures are asked for")
     };
@@ -215,14 +208,9 @@ async fn a_direct_request_gets_its_verdict_and_its_reply() {
     done(&client, load("sink")).await;
     done(&client, route_in(8, "sink", Remote::Owner)).await;
     let request = frame_bytes(frame(8, FrameKind::Request, 1, 0));
-    let direct = |frame: &[u8], reply_ms| Request::Direct {
-        name: name("sink"),
-        row: 4,
-        frame: frame.to_vec(),
-        reply_ms,
-    };
-    let Response::Entered { status: 0, reply, .. } = client.call(direct(&request, 1000)).await.unwrap()
-    else {
+    let direct =
+        |frame: &[u8], reply_ms| Request::Direct { name: name("sink"), row: 4, frame: frame.to_vec(), reply_ms };
+    let Response::Entered { status: 0, reply, .. } = client.call(direct(&request, 1000)).await.unwrap() else {
         panic!("a reply is expected")
     };
     assert_eq!(reply, frame_bytes(frame(8, FrameKind::Reply, 1, 0)));
@@ -232,16 +220,13 @@ async fn a_direct_request_gets_its_verdict_and_its_reply() {
     let gap = client.call(direct(&ahead, 0)).await.unwrap();
     assert!(matches!(gap, Response::Entered { status: 2, value: 1, .. }), "{gap:?}");
     let malformed = client.call(direct(&ahead[..20], 0)).await;
-    assert!(
-        matches!(malformed, Err(ClientError::Refused(failure)) if failure.kind == FailureKind::Malformed)
-    );
+    assert!(matches!(malformed, Err(ClientError::Refused(failure)) if failure.kind == FailureKind::Malformed));
 }
 
 #[tokio::test]
 async fn timers_tick_and_deadlines_pass() {
     let (_, first, to_first, second, to_second) = pair(|_| {}).await;
-    let timer =
-        |period_ms| Request::SetTimer { name: name("source"), timer: "t".to_owned(), entry: 1, period_ms };
+    let timer = |period_ms| Request::SetTimer { name: name("source"), timer: "t".to_owned(), entry: 1, period_ms };
     done(&to_first, timer(1)).await;
     while first.platform.with("source", |instance| instance.module.ticks) < 20 {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -252,8 +237,7 @@ async fn timers_tick_and_deadlines_pass() {
     else {
         unreachable!()
     };
-    let watched =
-        Request::RouteIn { application, connection, target, target_row, source, port, deadline_ms: 5 };
+    let watched = Request::RouteIn { application, connection, target, target_row, source, port, deadline_ms: 5 };
     done(&to_second, watched).await;
     let late = || second.platform.with("sink", |instance| instance.module.late);
     while late() < 1 {

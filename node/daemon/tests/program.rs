@@ -29,8 +29,7 @@ impl Daemon {
     fn start(config: &Path, words: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
         command.arg("run").args(words).arg("--config").arg(config);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let ready = &json(line.as_bytes())["ready"];
@@ -84,8 +83,7 @@ async fn a_node_is_made_enrolled_killed_and_stopped() {
     };
     assert_eq!((description.platforms, description.identity), (vec!["native".to_owned()], fingerprint));
     let name = ModuleName { application: [1; 16], module: "m".to_owned() };
-    let load =
-        Request::Load { name, platform: "native".to_owned(), image: b"no image".to_vec(), restart: false };
+    let load = Request::Load { name, platform: "native".to_owned(), image: b"no image".to_vec(), restart: false };
     let refused = client.call(load).await;
     assert!(
         matches!(&refused, Err(ClientError::Refused(failure)) if failure.kind == FailureKind::BadImage),

@@ -4,6 +4,10 @@
 //! [`Hosted`] (one running instance: calls go in, outputs come out, death is noticed). The daemon knows nothing else of
 //! any TEE. Everything that comes out of an instance is untrusted bytes.
 
+mod output;
+
+pub use output::{OutputReader, OutputRecord};
+
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -45,7 +45,7 @@ use recorder::Recorder;
 use std::collections::BTreeSet;
 use veritee::{Message, decode};
 use veritee_ids::{PortIndex, PortKind};
-use veritee_module::{Io, Program, Refusal, ReplyToken};
+use veritee_module::{Call, Program, Refusal, ReplyToken};
 use veritee_wire::Malformed;
 use veritee_wire::ports::{FLAG_LATE, PortInfo};
 
@@ -93,12 +93,7 @@ impl<P: Program> Harness<P> {
     /// A module in its initial state.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            program: P::start(),
-            wires: Recorder::new(P::PORTS, TOKENS),
-            late: BTreeSet::new(),
-            malformed: 0,
-        }
+        Self { program: P::start(), wires: Recorder::new(P::PORTS, TOKENS), late: BTreeSet::new(), malformed: 0 }
     }
 
     /// A module with `tokens = N` in its attribute.
@@ -212,7 +207,8 @@ impl<P: Program> Harness<P> {
             return Entered::Duplicate;
         }
         self.wires.begin();
-        self.program.late(index, Io::new(&mut self.wires));
+        let late = self.program.run(index, Call::Late, &mut self.wires);
+        debug_assert!(late.is_ok(), "`late` has nothing to decode");
         Entered::Accepted
     }
 
@@ -252,13 +248,7 @@ impl<P: Program> Harness<P> {
     pub fn reply<A: Message>(&mut self, answer: &A) {
         let (port, _) = self.wires.open.as_ref().expect("no request is open");
         let info = &P::PORTS[usize::from(port.0)];
-        assert!(
-            info.reply_type == A::HASH,
-            "`{}` is answered by {}, not {}",
-            info.name,
-            info.reply_name,
-            A::NAME
-        );
+        assert!(info.reply_type == A::HASH, "`{}` is answered by {}, not {}", info.name, info.reply_name, A::NAME);
         answer.give(|bytes| self.reply_bytes(bytes));
     }
 
@@ -313,10 +303,7 @@ impl<P: Program> Harness<P> {
     #[must_use]
     #[track_caller]
     pub fn save(&self) -> Vec<u8> {
-        assert!(
-            self.wires.is_at_rest(),
-            "a module is saved only at rest: a request is open or a token is held"
-        );
+        assert!(self.wires.is_at_rest(), "a module is saved only at rest: a request is open or a token is held");
         let mut state = vec![0; P::STATE_BYTES];
         self.program.save(&mut state);
         state
@@ -343,8 +330,8 @@ impl<P: Program> Harness<P> {
         let body = padded(bytes, 2);
         let entered = match (kind, token) {
             (PortKind::Handler, Some(slot)) => self.handle(port, &body, slot),
-            (PortKind::Entry, _) => self.program.entry(port, bytes, Io::new(&mut self.wires)),
-            _ => self.program.input(port, &body, Io::new(&mut self.wires)),
+            (PortKind::Entry, _) => self.program.run(port, Call::Entry(bytes), &mut self.wires),
+            _ => self.program.run(port, Call::Input(&body), &mut self.wires),
         };
         self.malformed += u64::from(entered.is_err());
         if entered.is_ok() { Entered::Accepted } else { Entered::Malformed }
@@ -353,8 +340,8 @@ impl<P: Program> Harness<P> {
     /// Issues a token; a request that does not decode is answered as such.
     fn handle(&mut self, port: PortIndex, body: &[u8], slot: u16) -> Result<(), Malformed> {
         let ticket = self.wires.issue(slot);
-        let token = ReplyToken::from_parts(slot, ticket);
-        let handled = self.program.handle(port, body, token, Io::new(&mut self.wires));
+        let token = ReplyToken { slot, generation: ticket };
+        let handled = self.program.run(port, Call::Request(body, token), &mut self.wires);
         if handled.is_err() {
             self.wires.settle(slot, ticket, Err(Refusal::Malformed));
         }
@@ -367,9 +354,9 @@ impl<P: Program> Harness<P> {
         self.wires.begin();
         let body = outcome.map(|bytes| padded(bytes, 0));
         let outcome = body.as_deref().map_err(|refusal| *refusal);
-        if self.program.reply(port, outcome, Io::new(&mut self.wires)).is_err() {
+        if self.program.run(port, Call::Reply(outcome), &mut self.wires).is_err() {
             self.malformed += 1;
-            let again = self.program.reply(port, Err(Refusal::Malformed), Io::new(&mut self.wires));
+            let again = self.program.run(port, Call::Reply(Err(Refusal::Malformed)), &mut self.wires);
             assert!(again.is_ok(), "a refusal always enters");
         }
     }
@@ -404,12 +391,7 @@ fn find<P: Program>(name: &str, kinds: &[PortKind]) -> (PortIndex, &'static Port
 #[track_caller]
 fn typed<P: Program, T: Message>(name: &str, kinds: &[PortKind]) -> (PortIndex, &'static PortInfo) {
     let (index, info) = find::<P>(name, kinds);
-    assert!(
-        info.payload_type == T::HASH,
-        "`{name}` carries {}, not {}",
-        shown(info.payload_name),
-        shown(T::NAME)
-    );
+    assert!(info.payload_type == T::HASH, "`{name}` carries {}, not {}", shown(info.payload_name), shown(T::NAME));
     (index, info)
 }
 

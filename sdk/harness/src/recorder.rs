@@ -105,8 +105,7 @@ impl Wires for Recorder {
     }
 
     fn answer(&mut self, token: ReplyToken, outcome: Result<&[u8], u16>) {
-        let (slot, ticket) = token.parts();
-        self.settle(slot, ticket, outcome.map(<[u8]>::to_vec).map_err(Refusal::Refused));
+        self.settle(token.slot, token.generation, outcome.map(<[u8]>::to_vec).map_err(Refusal::Refused));
     }
 
     fn respond(&mut self, payload: &[u8]) {

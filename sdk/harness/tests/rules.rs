@@ -147,9 +147,7 @@ fn while_a_request_is_open_everything_else_is_busy() {
 #[test]
 fn refusals_enter_the_reply_function() {
     let mut harness = Harness::<Counter>::new();
-    for (refusal, value) in
-        [(Refusal::Refused(9), 9), (Refusal::Malformed, 1_000_001), (Refusal::Aborted, 1_000_002)]
-    {
+    for (refusal, value) in [(Refusal::Refused(9), 9), (Refusal::Malformed, 1_000_001), (Refusal::Aborted, 1_000_002)] {
         harness.enter("ask", &Number::default());
         harness.refuse(refusal);
         assert_eq!(totals(&mut harness), [value]);

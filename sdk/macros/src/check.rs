@@ -52,11 +52,7 @@ fn check_port(port: &Port, all: &[Port]) -> Result<()> {
         Kind::Reply { request } => {
             let requests = |port: &&Port| matches!(port.kind, Kind::Request);
             check_target(port, request.as_ref(), all.iter().filter(requests), "request")?;
-            check_function(
-                port,
-                2,
-                "#[reply(request)] fn name(&mut self, io: Io<'_>, outcome: Result<Type, Refusal>)",
-            )
+            check_function(port, 2, "#[reply(request)] fn name(&mut self, io: Io<'_>, outcome: Result<Type, Refusal>)")
         }
         Kind::Late { input } => {
             let inputs = |port: &&Port| matches!(port.kind, Kind::Input | Kind::Handler);
@@ -84,13 +80,9 @@ fn check_declaration(port: &Port, form: &str) -> Result<()> {
 fn check_request(port: &Port, all: &[Port]) -> Result<()> {
     check_declaration(port, "#[request] fn name(payload: Type) -> Answer;")?;
     if port.returns().is_none() {
-        return Err(Error::new(
-            port.signature.span(),
-            "a request has an answer: `-> Type`; use `#[output]` for none",
-        ));
+        return Err(Error::new(port.signature.span(), "a request has an answer: `-> Type`; use `#[output]` for none"));
     }
-    let answers =
-        |other: &Port| matches!(&other.kind, Kind::Reply { request: Some(name) } if name == port.name());
+    let answers = |other: &Port| matches!(&other.kind, Kind::Reply { request: Some(name) } if name == port.name());
     match all.iter().filter(|other| answers(other)).count() {
         1 => Ok(()),
         0 => {
@@ -104,10 +96,7 @@ fn check_request(port: &Port, all: &[Port]) -> Result<()> {
 
 fn check_function(port: &Port, parameters: usize, form: &str) -> Result<()> {
     if !port.has_body {
-        return Err(Error::new(
-            port.signature.span(),
-            format!("this port is a function with a body: `{form}`"),
-        ));
+        return Err(Error::new(port.signature.span(), format!("this port is a function with a body: `{form}`")));
     }
     match port.signature.inputs.first() {
         Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_some() => {}
@@ -119,9 +108,7 @@ fn check_function(port: &Port, parameters: usize, form: &str) -> Result<()> {
     if port.parameters().len() != parameters {
         return Err(Error::new(port.signature.span(), format!("expected this form: `{form}`")));
     }
-    if let (Kind::Input | Kind::Reply { .. } | Kind::Late { .. }, Some(returned)) =
-        (&port.kind, port.returns())
-    {
+    if let (Kind::Input | Kind::Reply { .. } | Kind::Late { .. }, Some(returned)) = (&port.kind, port.returns()) {
         return Err(Error::new(returned.span(), "it returns nothing; emit through `io`"));
     }
     Ok(())
@@ -146,7 +133,8 @@ fn check_handler(port: &Port) -> Result<()> {
 
 fn check_entry(port: &Port, public: bool) -> Result<()> {
     if !public {
-        let advice = "anybody whom the node knows can call an entry, without authentication: say so with `#[entry(public)]`";
+        let advice =
+            "anybody whom the node knows can call an entry, without authentication: say so with `#[entry(public)]`";
         return Err(Error::new(port.span, advice));
     }
     let form = "#[entry(public)] fn name(&mut self, io: Io<'_>, arguments: Type) -> Response";
@@ -154,10 +142,7 @@ fn check_entry(port: &Port, public: bool) -> Result<()> {
 }
 
 fn check_target<'a>(
-    port: &Port,
-    target: Option<&syn::Ident>,
-    mut candidates: impl Iterator<Item = &'a Port>,
-    what: &str,
+    port: &Port, target: Option<&syn::Ident>, mut candidates: impl Iterator<Item = &'a Port>, what: &str,
 ) -> Result<()> {
     match target {
         None => Err(Error::new(port.span, format!("name the {what} in brackets"))),

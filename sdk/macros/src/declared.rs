@@ -5,8 +5,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, Expr, ExprLit, FnArg, Ident, ImplItem, ItemImpl, Lit, MetaNameValue, Path, Result,
-    ReturnType, Signature, Token, TraitItemFn, Type,
+    Attribute, Error, Expr, ExprLit, FnArg, Ident, ImplItem, ItemImpl, Lit, MetaNameValue, Path, Result, ReturnType,
+    Signature, Token, TraitItemFn, Type,
 };
 
 /// Arguments of `#[module(…)]`.
@@ -108,10 +108,7 @@ impl Declared {
             return Err(Error::new(path.span(), "a module is an `impl` block of its state, not of a trait"));
         }
         if !block.generics.params.is_empty() {
-            return Err(Error::new(
-                block.generics.span(),
-                "a module cannot be generic: its image is one program",
-            ));
+            return Err(Error::new(block.generics.span(), "a module cannot be generic: its image is one program"));
         }
         let mut ports = Vec::new();
         let mut kept = Vec::new();
@@ -136,13 +133,8 @@ fn read_item(item: ImplItem) -> Result<(Option<Port>, Option<ImplItem>)> {
             let Some((kind, span)) = take_kind(&mut function.attrs)? else {
                 return Ok((None, Some(ImplItem::Fn(function))));
             };
-            let port = Port {
-                kind,
-                signature: function.sig.clone(),
-                docs: docs(&function.attrs),
-                has_body: true,
-                span,
-            };
+            let port =
+                Port { kind, signature: function.sig.clone(), docs: docs(&function.attrs), has_body: true, span };
             Ok((Some(port), Some(ImplItem::Fn(function))))
         }
         ImplItem::Verbatim(tokens) => {

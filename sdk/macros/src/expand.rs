@@ -17,56 +17,31 @@ pub(crate) fn module(declared: &Declared) -> TokenStream {
     let ports: Vec<&Port> = declared.ports.iter().filter(|port| in_table(port)).collect();
     let infos = ports.iter().map(|port| info(port, &declared.ports));
     let io = io(&ports);
-    let (save, restore, state_bytes) = movable(declared);
+    let movable = movable(declared);
     let rows = declared.arguments.rows.unwrap_or(ROWS);
     let tokens = declared.arguments.tokens.unwrap_or(TOKENS);
-    let inputs = arms(&ports, |port| matches!(port.kind, Kind::Input), input);
-    let handlers = arms(&ports, |port| matches!(port.kind, Kind::Handler), handler);
-    let entries = arms(&ports, |port| matches!(port.kind, Kind::Entry { .. }), entry);
-    let replies =
-        arms(&ports, |port| matches!(port.kind, Kind::Request), |port| reply(port, &declared.ports));
-    let lates =
-        arms(&ports, |port| late_of(port, &declared.ports).is_some(), |port| late(port, &declared.ports));
+    let arms = ports.iter().enumerate().flat_map(|(index, port)| arms(index, port, &declared.ports));
     quote! {
         #[allow(dead_code)]
         #block
         #io
 
-        #[automatically_derived]
         impl ::veritee::Program for #state {
             const PORTS: &'static [::veritee::PortInfo] = &[#(#infos),*];
-            const STATE_BYTES: usize = #state_bytes;
-
             fn start() -> Self {
                 ::core::default::Default::default()
             }
-            fn input(&mut self, port: ::veritee::PortIndex, payload: &[u8], io: ::veritee::RawIo<'_>)
+            #[allow(unused_mut, unused_variables, unreachable_code)]
+            fn run(&mut self, port: ::veritee::PortIndex, call: ::veritee::Call<'_>, io: ::veritee::RawIo<'_>)
                 -> ::core::result::Result<(), ::veritee::Malformed> {
                 let mut io = Io(io);
-                match port.0 { #inputs _ => ::core::result::Result::Err(::veritee::Malformed) }
+                match (port.0, call) {
+                    #(#arms)*
+                    _ => return ::core::result::Result::Err(::veritee::Malformed),
+                }
+                ::core::result::Result::Ok(())
             }
-            fn handle(&mut self, port: ::veritee::PortIndex, payload: &[u8], token: ::veritee::ReplyToken,
-                io: ::veritee::RawIo<'_>) -> ::core::result::Result<(), ::veritee::Malformed> {
-                let mut io = Io(io);
-                match port.0 { #handlers _ => ::core::result::Result::Err(::veritee::Malformed) }
-            }
-            fn reply(&mut self, port: ::veritee::PortIndex,
-                outcome: ::core::result::Result<&[u8], ::veritee::Refusal>, io: ::veritee::RawIo<'_>)
-                -> ::core::result::Result<(), ::veritee::Malformed> {
-                let mut io = Io(io);
-                match port.0 { #replies _ => ::core::result::Result::Err(::veritee::Malformed) }
-            }
-            fn entry(&mut self, port: ::veritee::PortIndex, payload: &[u8], io: ::veritee::RawIo<'_>)
-                -> ::core::result::Result<(), ::veritee::Malformed> {
-                let mut io = Io(io);
-                match port.0 { #entries _ => ::core::result::Result::Err(::veritee::Malformed) }
-            }
-            fn late(&mut self, port: ::veritee::PortIndex, io: ::veritee::RawIo<'_>) {
-                let mut io = Io(io);
-                match port.0 { #lates _ => {} }
-            }
-            fn save(&self, state: &mut [u8]) { #save }
-            fn restore(&mut self, state: &[u8]) -> ::core::result::Result<(), ::veritee::Malformed> { #restore }
+            #movable
         }
 
         #[doc(hidden)]
@@ -82,14 +57,33 @@ const fn in_table(port: &Port) -> bool {
     !matches!(port.kind, Kind::Reply { .. } | Kind::Late { .. })
 }
 
-/// Arms of a `match` over port indexes.
-fn arms(ports: &[&Port], wanted: impl Fn(&Port) -> bool, arm: impl Fn(&Port) -> TokenStream) -> TokenStream {
-    let arms = ports.iter().enumerate().filter(|(_, port)| wanted(port)).map(|(index, port)| {
-        let index = u16::try_from(index).unwrap_or(u16::MAX);
-        let arm = arm(port);
-        quote! { #index => { #arm } }
+/// The arms of a port: what calls it, and what is done then.
+fn arms(index: usize, port: &Port, all: &[Port]) -> Vec<TokenStream> {
+    let index = u16::try_from(index).unwrap_or(u16::MAX);
+    let late = late_of(port, all).map(|late| {
+        let (name, io) = (late.name(), io_argument(late));
+        quote! { (#index, ::veritee::Call::Late) => self.#name(#io), }
     });
-    quote! { #(#arms)* }
+    let arm = match port.kind {
+        Kind::Input => {
+            let run = input(port);
+            Some(quote! { (#index, ::veritee::Call::Input(payload)) => { #run } })
+        }
+        Kind::Handler => {
+            let run = handler(port);
+            Some(quote! { (#index, ::veritee::Call::Request(payload, token)) => { #run } })
+        }
+        Kind::Entry { .. } => {
+            let run = entry(port);
+            Some(quote! { (#index, ::veritee::Call::Entry(payload)) => { #run } })
+        }
+        Kind::Request => {
+            let run = reply(port, all);
+            Some(quote! { (#index, ::veritee::Call::Reply(outcome)) => { #run } })
+        }
+        Kind::Output { .. } | Kind::Reply { .. } | Kind::Late { .. } => None,
+    };
+    arm.into_iter().chain(late).collect()
 }
 
 /// What is carried forwards and backwards on a port.
@@ -101,9 +95,8 @@ fn types(port: &Port) -> (Type, Option<Type>) {
         _ => parameters.get(1).map(|typed| (*typed.ty).clone()),
     };
     let token = parameters.get(2).and_then(|typed| first_argument(&typed.ty));
-    let answer = token.or_else(|| {
-        port.returns().map(|returned| result_value(returned).unwrap_or_else(|| returned.clone()))
-    });
+    let answer =
+        token.or_else(|| port.returns().map(|returned| result_value(returned).unwrap_or_else(|| returned.clone())));
     (payload.unwrap_or(unit), answer)
 }
 
@@ -165,22 +158,15 @@ fn io(ports: &[&Port]) -> TokenStream {
                 #(#docs)*
                 /// Ends the handler. Gives `io` back when nothing is connected.
                 pub fn #name(self, payload: &#payload) -> ::core::result::Result<(), Self> {
-                    ::veritee::Message::give(payload, |bytes| self.0.request(::veritee::PortIndex(#index), bytes))
-                        .map_err(Self)
+                    let sent = ::veritee::Message::give(payload, |bytes| self.0.request(::veritee::PortIndex(#index), bytes));
+                    if sent { ::core::result::Result::Ok(()) } else { ::core::result::Result::Err(self) }
                 }
             }),
             _ => None,
         }
     });
-    quote! {
-        /// What this module's handlers may do: its outputs, its requests, answers.
-        #[derive(Debug)]
-        pub struct Io<'a>(::veritee::RawIo<'a>);
-
-        #[allow(dead_code)]
-        impl Io<'_> {
-            #(#methods)*
-
+    let answers = ports.iter().any(|port| matches!(port.kind, Kind::Handler)).then(|| {
+        quote! {
             /// Answers a request later than in its handler.
             pub fn answer<T: ::veritee::Message>(&mut self, token: ::veritee::Token<T>, value: &T) {
                 value.give(|bytes| self.0.answer(token.into_inner(), ::core::result::Result::Ok(bytes)));
@@ -190,6 +176,17 @@ fn io(ports: &[&Port]) -> TokenStream {
             pub fn refuse<T>(&mut self, token: ::veritee::Token<T>, code: u16) {
                 self.0.answer(token.into_inner(), ::core::result::Result::Err(code));
             }
+        }
+    });
+    quote! {
+        /// What this module's handlers may do: its outputs, its requests, answers.
+        #[allow(missing_debug_implementations)]
+        pub struct Io<'a>(::veritee::RawIo<'a>);
+
+        #[allow(dead_code)]
+        impl Io<'_> {
+            #(#methods)*
+            #answers
         }
     }
 }
@@ -208,7 +205,6 @@ fn input(port: &Port) -> TokenStream {
     quote! {
         let payload = ::veritee::decode::<#payload>(payload)?;
         self.#name(#io, payload);
-        ::core::result::Result::Ok(())
     }
 }
 
@@ -220,7 +216,6 @@ fn handler(port: &Port) -> TokenStream {
         return quote! {
             #decode
             self.#name(#io, payload, ::veritee::Token::new(token));
-            ::core::result::Result::Ok(())
         };
     }
     if !borrows(port) {
@@ -244,7 +239,6 @@ fn handler(port: &Port) -> TokenStream {
         #decode
         let token = ::veritee::Token::<#answer>::new(token);
         #answered
-        ::core::result::Result::Ok(())
     }
 }
 
@@ -267,7 +261,6 @@ fn entry(port: &Port) -> TokenStream {
         return quote! {
             #decode
             self.#name(#io #arguments);
-            ::core::result::Result::Ok(())
         };
     };
     if !borrows(port) {
@@ -277,13 +270,11 @@ fn entry(port: &Port) -> TokenStream {
         #decode
         let response: #response = self.#name(#io #arguments);
         ::veritee::Message::give(&response, |bytes| io.0.respond(bytes));
-        ::core::result::Result::Ok(())
     }
 }
 
 fn reply(port: &Port, all: &[Port]) -> TokenStream {
-    let answers =
-        |other: &&Port| matches!(&other.kind, Kind::Reply { request: Some(name) } if name == port.name());
+    let answers = |other: &&Port| matches!(&other.kind, Kind::Reply { request: Some(name) } if name == port.name());
     let Some(continuation) = all.iter().find(answers) else { return quote!() };
     let (_, answer) = types(port);
     let (name, io) = (continuation.name(), io_argument(continuation));
@@ -293,7 +284,6 @@ fn reply(port: &Port, all: &[Port]) -> TokenStream {
             ::core::result::Result::Err(refusal) => ::core::result::Result::Err(refusal),
         };
         self.#name(#io, outcome);
-        ::core::result::Result::Ok(())
     }
 }
 
@@ -301,22 +291,19 @@ fn late_of<'a>(port: &Port, all: &'a [Port]) -> Option<&'a Port> {
     all.iter().find(|other| matches!(&other.kind, Kind::Late { input: Some(name) } if name == port.name()))
 }
 
-fn late(port: &Port, all: &[Port]) -> TokenStream {
-    let Some(late) = late_of(port, all) else { return quote!() };
-    let (name, io) = (late.name(), io_argument(late));
-    quote!(self.#name(#io);)
-}
-
-/// Saving, restoring, and the length of the state.
-fn movable(declared: &Declared) -> (TokenStream, TokenStream, TokenStream) {
+/// Saving and restoring, where the state can move.
+fn movable(declared: &Declared) -> Option<TokenStream> {
     let state = &declared.block.self_ty;
-    if !declared.arguments.movable {
-        let refuse = quote!(let _ = state; ::core::result::Result::Err(::veritee::Malformed));
-        return (quote!(let _ = state;), refuse, quote!(0));
-    }
-    (
-        quote!(::veritee::save(self, state);),
-        quote!(*self = ::veritee::restore(state)?; ::core::result::Result::Ok(())),
-        quote!(<#state as ::veritee::Payload>::BYTES_MAX),
-    )
+    declared.arguments.movable.then(|| {
+        quote! {
+            const STATE_BYTES: usize = <#state as ::veritee::Layout>::BYTES;
+            fn save(&self, state: &mut [u8]) {
+                ::veritee::save(self, state);
+            }
+            fn restore(&mut self, state: &[u8]) -> ::core::result::Result<(), ::veritee::Malformed> {
+                *self = ::veritee::restore(state)?;
+                ::core::result::Result::Ok(())
+            }
+        }
+    })
 }

@@ -19,10 +19,7 @@ pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
 
 fn derive_struct(name: &Ident, fields: &Fields) -> Result<TokenStream> {
     let Fields::Named(fields) = fields else {
-        return Err(Error::new(
-            fields.span(),
-            "a payload has named fields: other languages call them by name",
-        ));
+        return Err(Error::new(fields.span(), "a payload has named fields: other languages call them by name"));
     };
     let names: Vec<&Ident> = fields.named.iter().filter_map(|field| field.ident.as_ref()).collect();
     let types: Vec<&Type> = fields.named.iter().map(|field| &field.ty).collect();
@@ -40,21 +37,23 @@ fn derive_struct(name: &Ident, fields: &Fields) -> Result<TokenStream> {
         #(#inner)*
         impl ::veritee::Payload for #name {
             const NAME: &'static str = #text;
-            const BYTES_MAX: usize = 0 #(+ <#types as ::veritee::Payload>::BYTES_MAX)*;
             const TRAILING: bool = false #(|| <#types as ::veritee::Payload>::TRAILING)*;
             const HASH: ::veritee::TypeHash = ::veritee::Hasher::new(#text)
                 #(.field(#texts, <#types as ::veritee::Payload>::HASH))*
                 .finish();
+        }
+        impl ::veritee::Layout for #name {
+            const BYTES: usize = 0 #(+ <#types as ::veritee::Layout>::BYTES)*;
             fn put(&self, writer: &mut ::veritee::Writer<'_>) {
-                #(::veritee::Payload::put(&self.#names, writer);)*
+                #(::veritee::Layout::put(&self.#names, writer);)*
             }
             fn take(reader: &mut ::veritee::Reader<'_>) -> ::core::result::Result<Self, ::veritee::Malformed> {
-                ::core::result::Result::Ok(Self { #(#names: ::veritee::Payload::take(reader)?,)* })
+                ::core::result::Result::Ok(Self { #(#names: ::veritee::Layout::take(reader)?,)* })
             }
         }
         impl ::veritee::Message for #name {
             fn give<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R {
-                let mut bytes = [0; <#name as ::veritee::Payload>::BYTES_MAX];
+                let mut bytes = [0; <#name as ::veritee::Layout>::BYTES];
                 to(::veritee::encode(self, &mut bytes))
             }
         }
@@ -67,9 +66,7 @@ fn derive_enum(item: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
     let mut variants = Vec::new();
     let mut numbers = Vec::new();
     for variant in &data.variants {
-        let Some((_, value)) =
-            variant.discriminant.as_ref().filter(|_| matches!(variant.fields, Fields::Unit))
-        else {
+        let Some((_, value)) = variant.discriminant.as_ref().filter(|_| matches!(variant.fields, Fields::Unit)) else {
             let advice = "a variant of a payload has a number and no fields: `Name = 1`";
             return Err(Error::new(variant.span(), advice));
         };
@@ -82,19 +79,20 @@ fn derive_enum(item: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
     Ok(quote! {
         impl ::veritee::Payload for #name {
             const NAME: &'static str = #text;
-            const BYTES_MAX: usize = ::core::mem::size_of::<#number>();
-            const TRAILING: bool = false;
             const HASH: ::veritee::TypeHash = ::veritee::Hasher::new(#text)
                 .field("", <#number as ::veritee::Payload>::HASH)
                 #(.variant(#texts, #numbers as u64))*
                 .finish();
+        }
+        impl ::veritee::Layout for #name {
+            const BYTES: usize = ::core::mem::size_of::<#number>();
             fn put(&self, writer: &mut ::veritee::Writer<'_>) {
                 let number: #number = match self { #(Self::#variants => #numbers,)* };
-                ::veritee::Payload::put(&number, writer);
+                ::veritee::Layout::put(&number, writer);
             }
             fn take(reader: &mut ::veritee::Reader<'_>) -> ::core::result::Result<Self, ::veritee::Malformed> {
                 #(const #constants: #number = #numbers;)*
-                match <#number as ::veritee::Payload>::take(reader)? {
+                match <#number as ::veritee::Layout>::take(reader)? {
                     #(#constants => ::core::result::Result::Ok(Self::#variants),)*
                     _ => ::core::result::Result::Err(::veritee::Malformed),
                 }
@@ -102,7 +100,7 @@ fn derive_enum(item: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
         }
         impl ::veritee::Message for #name {
             fn give<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R {
-                let mut bytes = [0; <#name as ::veritee::Payload>::BYTES_MAX];
+                let mut bytes = [0; <#name as ::veritee::Layout>::BYTES];
                 to(::veritee::encode(self, &mut bytes))
             }
         }
@@ -117,8 +115,5 @@ fn representation(item: &DeriveInput) -> Result<Ident> {
             return Ok(number);
         }
     }
-    Err(Error::new(
-        item.ident.span(),
-        "an enum as payload says how long it is: `#[repr(u8)]`, `u16` or `u32`",
-    ))
+    Err(Error::new(item.ident.span(), "an enum as payload says how long it is: `#[repr(u8)]`, `u16` or `u32`"))
 }

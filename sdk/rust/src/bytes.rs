@@ -4,10 +4,10 @@ use crate::payload::{Hasher, Payload};
 use core::fmt;
 use core::ops::Deref;
 use veritee_ids::TypeHash;
-use veritee_wire::{Malformed, Reader, Writer};
+use veritee_wire::{Layout, Malformed, Reader, Writer};
 
 /// Up to `N` bytes. On the wire: its length (u16), then the bytes; only as the last field of a payload.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Bytes<const N: usize> {
     bytes: [u8; N],
     length: u16,
@@ -15,7 +15,6 @@ pub struct Bytes<const N: usize> {
 
 impl<const N: usize> Bytes<N> {
     /// A copy of `bytes`; `None` when they are too many.
-    #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let length = u16::try_from(bytes.len()).ok()?;
         let mut copy = [0; N];
@@ -24,7 +23,6 @@ impl<const N: usize> Bytes<N> {
     }
 
     /// The first `N` bytes of a text or slice.
-    #[must_use]
     pub fn new_truncated(bytes: &[u8]) -> Self {
         let length = bytes.len().min(N).min(usize::from(u16::MAX));
         bytes.get(..length).and_then(Self::new).unwrap_or_default()
@@ -45,32 +43,26 @@ impl<const N: usize> Deref for Bytes<N> {
     }
 }
 
-impl<const N: usize> PartialEq for Bytes<N> {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl<const N: usize> Eq for Bytes<N> {}
-
 impl<const N: usize> fmt::Debug for Bytes<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
     }
 }
 
-impl<const N: usize> Payload for Bytes<N> {
-    const NAME: &'static str = "bytes";
-    const BYTES_MAX: usize = 2 + N;
-    const TRAILING: bool = true;
-    const HASH: TypeHash = Hasher::new("bytes").bytes(&(N as u64).to_le_bytes()).finish();
+impl<const N: usize> Layout for Bytes<N> {
+    const BYTES: usize = 2 + N;
     fn put(&self, writer: &mut Writer<'_>) {
         writer.field(self.length);
         writer.put(self);
     }
     fn take(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let length: u16 = reader.field()?;
-        let bytes = reader.take(usize::from(length))?;
-        Self::new(bytes).ok_or(Malformed)
+        Self::new(reader.take(usize::from(length))?).ok_or(Malformed)
     }
+}
+
+impl<const N: usize> Payload for Bytes<N> {
+    const NAME: &'static str = "bytes";
+    const TRAILING: bool = true;
+    const HASH: TypeHash = Hasher::new("bytes").bytes(&(N as u64).to_le_bytes()).finish();
 }

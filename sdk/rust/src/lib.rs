@@ -70,9 +70,9 @@ pub use bytes::Bytes;
 pub use payload::{Hasher, Message, Payload, decode, encode, restore, save};
 pub use veritee_ids::{PortIndex, PortKind, TypeHash};
 pub use veritee_macros::{Payload, module};
-pub use veritee_module::{Io as RawIo, Program, Refusal, ReplyToken};
+pub use veritee_module::{Call, Io as RawIo, Program, Refusal, ReplyToken};
 pub use veritee_wire::ports::{FLAG_LATE, PortInfo};
-pub use veritee_wire::{Malformed, Reader, Writer};
+pub use veritee_wire::{Layout, Malformed, Reader, Writer};
 
 use core::marker::PhantomData;
 
@@ -86,14 +86,12 @@ pub struct Token<T> {
 impl<T> Token<T> {
     /// Gives the core's token its type. Called by the macro.
     #[doc(hidden)]
-    #[must_use]
     pub const fn new(token: ReplyToken) -> Self {
         Self { token, answer: PhantomData }
     }
 
     /// The core's token. Called by the macro.
     #[doc(hidden)]
-    #[must_use]
     pub fn into_inner(self) -> ReplyToken {
         self.token
     }
@@ -101,7 +99,6 @@ impl<T> Token<T> {
 
 /// A row of the port table. Called by the macro.
 #[doc(hidden)]
-#[must_use]
 pub const fn port<T: Message>(kind: PortKind, name: &'static str, emits_max: u16, flags: u16) -> PortInfo {
     PortInfo {
         kind,
@@ -119,13 +116,12 @@ pub const fn port<T: Message>(kind: PortKind, name: &'static str, emits_max: u16
 
 /// A row with a reply. Called by the macro.
 #[doc(hidden)]
-#[must_use]
 pub const fn replying<T: Message>(port: PortInfo) -> PortInfo {
     PortInfo { reply_name: T::NAME, reply_type: T::HASH, reply_bytes_max: length::<T>(), ..port }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "asserted at compile time")]
 const fn length<T: Payload>() -> u32 {
-    assert!(T::BYTES_MAX <= veritee_ids::limits::PAYLOAD_BYTES_MAX, "a payload has at most 64 KiB");
-    T::BYTES_MAX as u32
+    assert!(T::BYTES <= veritee_ids::limits::PAYLOAD_BYTES_MAX, "a payload has at most 64 KiB");
+    T::BYTES as u32
 }

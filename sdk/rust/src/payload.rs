@@ -1,7 +1,7 @@
 //! Typed payloads with a fixed little-endian layout.
 
 use veritee_ids::TypeHash;
-use veritee_wire::{Malformed, Reader, Writer};
+use veritee_wire::{Layout, Malformed, Reader, Writer};
 
 const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 const HASH_PRIME: u64 = 0x0100_0000_01b3;
@@ -12,13 +12,11 @@ pub struct Hasher(u64);
 
 impl Hasher {
     /// Starts with a type's name.
-    #[must_use]
     pub const fn new(name: &str) -> Self {
         Self(HASH_START).bytes(name.as_bytes())
     }
 
     /// Goes on with bytes.
-    #[must_use]
     pub const fn bytes(self, bytes: &[u8]) -> Self {
         let (mut hash, mut index) = (self.0, 0);
         while index < bytes.len() {
@@ -29,41 +27,29 @@ impl Hasher {
     }
 
     /// Goes on with a field; its name ends with a zero byte, so that names cannot run together.
-    #[must_use]
     pub const fn field(self, name: &str, hash: TypeHash) -> Self {
         self.bytes(name.as_bytes()).bytes(&[0]).bytes(&hash.0)
     }
 
     /// Goes on with a variant of an enum.
-    #[must_use]
     pub const fn variant(self, name: &str, number: u64) -> Self {
         self.bytes(name.as_bytes()).bytes(&[0]).bytes(&number.to_le_bytes())
     }
 
     /// The hash.
-    #[must_use]
     pub const fn finish(self) -> TypeHash {
         TypeHash(self.0.to_le_bytes())
     }
 }
 
 /// Something with a fixed little-endian layout. Derive it for structs and enums.
-pub trait Payload: Sized {
+pub trait Payload: Layout {
     /// Name of the type.
     const NAME: &'static str;
-    /// Largest length in bytes.
-    const BYTES_MAX: usize;
-    /// Its length varies, so it can only stand last.
-    const TRAILING: bool;
+    /// Its length varies up to `BYTES`, so it can only stand last.
+    const TRAILING: bool = false;
     /// Hash of name and layout.
     const HASH: TypeHash;
-    /// Puts the value.
-    fn put(&self, writer: &mut Writer<'_>);
-    /// Takes a value.
-    ///
-    /// # Errors
-    /// [`Malformed`] when too few bytes are left, or they have no meaning.
-    fn take(reader: &mut Reader<'_>) -> Result<Self, Malformed>;
 }
 
 /// What a port can carry: a payload with a name. Derived together with [`Payload`].
@@ -110,72 +96,31 @@ pub fn restore<T: Payload>(state: &[u8]) -> Result<T, Malformed> {
     if reader.take_rest().iter().all(|&byte| byte == 0) { Ok(value) } else { Err(Malformed) }
 }
 
-macro_rules! integers {
+macro_rules! plain {
     ($($type:ty, $name:literal;)*) => {$(
         impl Payload for $type {
             const NAME: &'static str = $name;
-            const BYTES_MAX: usize = size_of::<$type>();
-            const TRAILING: bool = false;
             const HASH: TypeHash = Hasher::new($name).finish();
-            fn put(&self, writer: &mut Writer<'_>) {
-                writer.field(*self);
-            }
-            fn take(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-                reader.field()
-            }
         }
     )*};
 }
 
-integers! {
-    u8, "u8"; u16, "u16"; u32, "u32"; u64, "u64"; i8, "i8"; i16, "i16"; i32, "i32"; i64, "i64";
-}
-
-impl Payload for bool {
-    const NAME: &'static str = "bool";
-    const BYTES_MAX: usize = 1;
-    const TRAILING: bool = false;
-    const HASH: TypeHash = Hasher::new("bool").finish();
-    fn put(&self, writer: &mut Writer<'_>) {
-        writer.field(u8::from(*self));
-    }
-    fn take(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        match reader.field::<u8>()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(Malformed),
-        }
-    }
+plain! {
+    u8, "u8"; u16, "u16"; u32, "u32"; u64, "u64"; i8, "i8"; i16, "i16"; i32, "i32"; i64, "i64"; bool, "bool";
 }
 
 impl<T: Payload + Copy, const N: usize> Payload for [T; N] {
     const NAME: &'static str = "array";
-    const BYTES_MAX: usize = T::BYTES_MAX * N;
-    const TRAILING: bool = false;
-    const HASH: TypeHash = Hasher::new("array").field("", T::HASH).bytes(&(N as u64).to_le_bytes()).finish();
-    fn put(&self, writer: &mut Writer<'_>) {
-        self.iter().for_each(|element| element.put(writer));
-    }
-    fn take(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        const { assert!(N > 0 && !T::TRAILING, "an array has elements, and of fixed length") };
-        let mut elements = [T::take(reader)?; N];
-        for element in elements.iter_mut().skip(1) {
-            *element = T::take(reader)?;
-        }
-        Ok(elements)
-    }
+    const HASH: TypeHash = {
+        assert!(!T::TRAILING, "elements of an array have a fixed length");
+        Hasher::new("array").field("", T::HASH).bytes(&(N as u64).to_le_bytes()).finish()
+    };
 }
 
 /// Nothing: an entry without arguments or response.
 impl Payload for () {
     const NAME: &'static str = "";
-    const BYTES_MAX: usize = 0;
-    const TRAILING: bool = false;
     const HASH: TypeHash = TypeHash([0; 8]);
-    fn put(&self, _: &mut Writer<'_>) {}
-    fn take(_: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(())
-    }
 }
 
 impl Message for () {

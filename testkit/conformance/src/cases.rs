@@ -4,8 +4,8 @@ use crate::Start;
 use crate::desk::{Desk, Line, NO_OPERATION};
 use crate::probe::{ADD, ASK, BURST, DOUBLE, FAILED, LATE, RELAY, START, SUM};
 use veritee_ids::{
-    CipherId, ConnectionId, ControlKind, ControlResult, Counter, Epoch, FrameKind, Lifecycle, Op,
-    OperationId, PortIndex, PriorEpoch, Role, RowIndex, Status, TypeHash,
+    CipherId, ConnectionId, ControlKind, ControlResult, Counter, Epoch, FrameKind, Lifecycle, Op, OperationId,
+    PortIndex, PriorEpoch, Role, RowIndex, Status, TypeHash,
 };
 use veritee_wire::Layout;
 use veritee_wire::layout::{EpochEnd, RequestName, SaveRequest, SerialFloor, StateChunk, StatusRequest};
@@ -145,8 +145,7 @@ fn every_cipher_carries_events(start: Start<'_>) {
 
 fn outputs_fan_out_to_all_connections(start: Start<'_>) {
     let mut desk = adder(start);
-    let lines =
-        [8, 9, 10].map(|row| Line { row: RowIndex(row), connection: ConnectionId(300 + row), ..SUM_LINE });
+    let lines = [8, 9, 10].map(|row| Line { row: RowIndex(row), connection: ConnectionId(300 + row), ..SUM_LINE });
     for line in &lines {
         desk.connect(line);
     }
@@ -154,8 +153,7 @@ fn outputs_fan_out_to_all_connections(start: Start<'_>) {
     assert_eq!(frames.len(), 4);
     assert!(desk.row(ControlKind::Remove, &lines[1]).is_ok());
     let frames = desk.event(&ADD_LINE, 1, 1, 4).frames;
-    let mut connections: Vec<u16> =
-        frames.iter().map(|frame| u16::from_le_bytes([frame[0], frame[1]])).collect();
+    let mut connections: Vec<u16> = frames.iter().map(|frame| u16::from_le_bytes([frame[0], frame[1]])).collect();
     connections.sort_unstable();
     assert_eq!(connections, [101, 308, 310]);
 }
@@ -186,10 +184,7 @@ fn a_requester_waits_for_exactly_its_reply(start: Start<'_>) {
     desk.connect(&ASK_LINE);
     let asked = desk.entry(START, 50).frames;
     let asked = ASK_LINE.open(&asked[0]);
-    assert_eq!(
-        (asked.header.kind, asked.header.counter, asked.number()),
-        (FrameKind::Request, Counter(0), 50)
-    );
+    assert_eq!((asked.header.kind, asked.header.counter, asked.number()), (FrameKind::Request, Counter(0), 50));
     assert_eq!(desk.event(&ADD_LINE, 1, 0, 1).result.status, Status::Busy);
     assert_eq!(desk.entry(START, 51).result.status, Status::Busy);
     let early = ASK_LINE.seal(FrameKind::Reply, 1, 1, &value(9));

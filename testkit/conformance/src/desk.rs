@@ -1,15 +1,16 @@
 //! The owner and all peers of a probe, for one activation.
 
 use crate::{Start, Subject, probe};
+use veritee_ciphers::AeadKey;
+use veritee_host::{OutputReader, OutputRecord};
 use veritee_ids::{
-    ActivationId, ApplicationHandle, ApplicationId, CipherId, ConnectionId, ControlKind, ControlResult,
-    Counter, Direction, Epoch, FrameKind, Op, OperationId, PortIndex, PriorEpoch, Role, RowIndex, Status,
-    TypeHash,
+    ActivationId, ApplicationHandle, ApplicationId, CipherId, ConnectionId, ControlKind, ControlResult, Counter,
+    Direction, Epoch, FrameKind, Op, OperationId, PortIndex, PriorEpoch, Role, RowIndex, Status, TypeHash,
 };
-use veritee_seal::{AeadKey, Nonce, Secret, derive};
+use veritee_seal::{Aead, Nonce, Secret, derive};
 use veritee_session::{Answer, OwnerIdentity, OwnerSession, SealedRequest, Signer, StatusPages};
+use veritee_wire::Layout;
 use veritee_wire::layout::{EntryResult, EpochEnd, Frame, OperationName, RowName, SetKey, Transcript};
-use veritee_wire::{Layout, OutputReader, OutputRecord};
 
 /// The owner whose key is measured into the probe.
 #[must_use]
@@ -74,13 +75,7 @@ impl Line {
     /// A line whose row and connection follow from the port, with AES.
     #[must_use]
     pub const fn to(port: PortIndex, role: Role) -> Self {
-        Self {
-            row: RowIndex(port.0),
-            connection: ConnectionId(100 + port.0),
-            port,
-            role,
-            cipher: CipherId::Aes128Gcm,
-        }
+        Self { row: RowIndex(port.0), connection: ConnectionId(100 + port.0), port, role, cipher: CipherId::Aes128Gcm }
     }
 
     const fn replies(&self) -> bool {
@@ -122,9 +117,8 @@ impl Line {
     /// Seals a frame of this line.
     #[must_use]
     pub fn seal(&self, kind: FrameKind, epoch: u32, counter: u64, body: &[u8]) -> Vec<u8> {
-        let header =
-            Frame { connection: self.connection, kind, epoch: Epoch(epoch), counter: Counter(counter) };
-        let key = AeadKey::new(self.cipher, &self.key(Epoch(epoch), header.direction()));
+        let header = Frame { connection: self.connection, kind, epoch: Epoch(epoch), counter: Counter(counter) };
+        let key = AeadKey::of(self.cipher, &self.key(Epoch(epoch), header.direction()));
         let mut body = body.to_vec();
         let nonce = Nonce { counter: header.counter, direction: header.direction() };
         let tag = key.seal(nonce, &header.associated(HANDLE), &mut body);
@@ -141,11 +135,10 @@ impl Line {
     pub fn open(&self, frame: &[u8]) -> Emitted {
         let (header, body, tag) = Frame::split(frame).expect("the probe emits frames");
         assert_eq!(header.connection, self.connection);
-        let key = AeadKey::new(self.cipher, &self.key(header.epoch, header.direction()));
+        let key = AeadKey::of(self.cipher, &self.key(header.epoch, header.direction()));
         let mut body = body.to_vec();
         let nonce = Nonce { counter: header.counter, direction: header.direction() };
-        key.open(nonce, &header.associated(HANDLE), &mut body, tag)
-            .expect("the probe's frames are authentic");
+        key.open(nonce, &header.associated(HANDLE), &mut body, tag).expect("the probe's frames are authentic");
         Emitted { header, body }
     }
 }

@@ -4,6 +4,7 @@ use crate::desk::owner;
 use crate::probe::{Probe, ROWS, TOKENS};
 use crate::{Start, Subject};
 use std::sync::atomic::{AtomicU64, Ordering};
+use veritee_ciphers::AeadKey;
 use veritee_ids::{CipherId, Freshness, Op};
 use veritee_module::Module;
 use veritee_seal::{OwnerKey, Secret};
@@ -18,6 +19,7 @@ pub struct FakeTee {
 }
 
 impl Tee for FakeTee {
+    type Key = AeadKey;
     const CONTROL_CIPHER: CipherId = CipherId::Aes128Gcm;
 
     fn freshness(&self) -> Freshness {
@@ -36,18 +38,14 @@ impl Tee for FakeTee {
         self.key.as_ref().map_or_else(|| Root::Agreement(OwnerKey(owner().public())), Root::Symmetric)
     }
 
-    fn evidence(
-        &mut self,
-        transcript: &[u8],
-        evidence: &mut [u8; EVIDENCE_BYTES_MAX],
-    ) -> Result<usize, NoEvidence> {
+    fn evidence(&mut self, transcript: &[u8], evidence: &mut [u8; EVIDENCE_BYTES_MAX]) -> Result<usize, NoEvidence> {
         evidence[..transcript.len()].copy_from_slice(transcript);
         Ok(transcript.len())
     }
 }
 
 /// The Rust core in this process.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "a module does not show itself")]
 pub struct InProcess {
     module: Module<FakeTee, Probe, ROWS, TOKENS, 4>,
     key: Option<[u8; 16]>,

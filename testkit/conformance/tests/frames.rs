@@ -4,8 +4,9 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use veritee_ciphers::AeadKey;
 use veritee_ids::{ApplicationHandle, CipherId, ConnectionId, Counter, Epoch, FrameKind};
-use veritee_seal::{AeadKey, Nonce, Secret};
+use veritee_seal::{Aead, Nonce, Secret};
 use veritee_wire::Layout;
 use veritee_wire::layout::Frame;
 
@@ -26,7 +27,7 @@ fn seal(cipher: CipherId, key: [u8; 16], application: u16, header: Frame, body: 
     let mut body = body.to_vec();
     let nonce = Nonce { counter: header.counter, direction: header.direction() };
     let associated = header.associated(ApplicationHandle(application));
-    let tag = AeadKey::new(cipher, &Secret::new(key)).seal(nonce, &associated, &mut body);
+    let tag = AeadKey::of(cipher, &Secret::new(key)).seal(nonce, &associated, &mut body);
     [frame, body, tag.to_vec()].concat()
 }
 
@@ -96,7 +97,7 @@ fn golden_frames_open_and_their_forgeries_do_not() {
         let (read, sealed, tag) = Frame::split(&frame).expect("a frame");
         assert_eq!(read, header);
         let nonce = Nonce { counter: header.counter, direction: header.direction() };
-        let key = AeadKey::new(cipher, &Secret::new(key));
+        let key = AeadKey::of(cipher, &Secret::new(key));
         let associated = header.associated(ApplicationHandle(application));
         let mut opened = sealed.to_vec();
         assert_eq!(key.open(nonce, &associated, &mut opened, tag), Ok(()));

@@ -3,7 +3,7 @@
 #![no_std]
 
 use veritee_ids::{PortIndex, PortKind, TypeHash};
-use veritee_module::{Io, Program, Refusal, ReplyToken};
+use veritee_module::{Call, Io, Program, Refusal, ReplyToken};
 use veritee_wire::Malformed;
 use veritee_wire::ports::{FLAG_LATE, PortInfo};
 
@@ -68,53 +68,27 @@ fn number(payload: &[u8]) -> Result<u32, Malformed> {
     payload.try_into().map(u32::from_le_bytes).map_err(|_| Malformed)
 }
 
-impl Program for Probe {
-    const PORTS: &'static [PortInfo] = &[
-        port(PortKind::Input, "add", false, 0, FLAG_LATE),
-        port(PortKind::Output, "sum", false, 4, 0),
-        port(PortKind::Request, "ask", true, 1, 0),
-        port(PortKind::Handler, "double", true, 0, 0),
-        port(PortKind::Handler, "relay", true, 0, 0),
-        port(PortKind::Entry, "start", false, 0, 0),
-        port(PortKind::Entry, "burst", true, 0, 0),
-    ];
-    const STATE_BYTES: usize = 4;
-
-    fn start() -> Self {
-        Self::default()
-    }
-
-    fn input(&mut self, _: PortIndex, payload: &[u8], mut io: Io<'_>) -> Result<(), Malformed> {
+impl Probe {
+    fn add(&mut self, payload: &[u8], io: Io<'_>) -> Result<(), Malformed> {
         self.sum = self.sum.wrapping_add(number(payload)?);
         io.emit(SUM, &self.sum.to_le_bytes());
         Ok(())
     }
 
-    fn handle(
-        &mut self,
-        port: PortIndex,
-        payload: &[u8],
-        token: ReplyToken,
-        mut io: Io<'_>,
-    ) -> Result<(), Malformed> {
+    fn handle(&mut self, port: PortIndex, payload: &[u8], token: ReplyToken, io: Io<'_>) -> Result<(), Malformed> {
         let asked = number(payload)?;
         if port == DOUBLE {
             let answer = asked.wrapping_mul(2).to_le_bytes();
             io.answer(token, if asked == 13 { Err(7) } else { Ok(&answer) });
-        } else if let Err(mut io) = io.request(ASK, payload) {
-            io.answer(token, Err(1));
-        } else {
+        } else if io.request(ASK, payload) {
             self.held = Some(token);
+        } else {
+            io.answer(token, Err(1));
         }
         Ok(())
     }
 
-    fn reply(
-        &mut self,
-        _: PortIndex,
-        outcome: Result<&[u8], Refusal>,
-        mut io: Io<'_>,
-    ) -> Result<(), Malformed> {
+    fn reply(&mut self, outcome: Result<&[u8], Refusal>, io: Io<'_>) -> Result<(), Malformed> {
         let outcome = outcome.map(number);
         if let Some(token) = self.held.take() {
             match outcome {
@@ -133,16 +107,13 @@ impl Program for Probe {
         Ok(())
     }
 
-    fn entry(&mut self, port: PortIndex, arguments: &[u8], mut io: Io<'_>) -> Result<(), Malformed> {
+    fn entry(&mut self, port: PortIndex, arguments: &[u8], io: Io<'_>) -> Result<(), Malformed> {
         let argument = number(arguments)?;
         if port == START {
-            return match io.request(ASK, arguments) {
-                Ok(()) => Ok(()),
-                Err(mut io) => {
-                    io.emit(SUM, &FAILED.to_le_bytes());
-                    Ok(())
-                }
-            };
+            if !io.request(ASK, arguments) {
+                io.emit(SUM, &FAILED.to_le_bytes());
+            }
+            return Ok(());
         }
         for _ in 0..argument {
             io.emit(SUM, &self.sum.to_le_bytes());
@@ -150,9 +121,35 @@ impl Program for Probe {
         io.respond(&self.sum.to_le_bytes());
         Ok(())
     }
+}
 
-    fn late(&mut self, _: PortIndex, mut io: Io<'_>) {
-        io.emit(SUM, &LATE.to_le_bytes());
+impl Program for Probe {
+    const PORTS: &'static [PortInfo] = &[
+        port(PortKind::Input, "add", false, 0, FLAG_LATE),
+        port(PortKind::Output, "sum", false, 4, 0),
+        port(PortKind::Request, "ask", true, 1, 0),
+        port(PortKind::Handler, "double", true, 0, 0),
+        port(PortKind::Handler, "relay", true, 0, 0),
+        port(PortKind::Entry, "start", false, 0, 0),
+        port(PortKind::Entry, "burst", true, 0, 0),
+    ];
+    const STATE_BYTES: usize = 4;
+
+    fn start() -> Self {
+        Self::default()
+    }
+
+    fn run(&mut self, port: PortIndex, call: Call<'_>, io: Io<'_>) -> Result<(), Malformed> {
+        match call {
+            Call::Input(payload) => self.add(payload, io),
+            Call::Request(payload, token) => self.handle(port, payload, token, io),
+            Call::Reply(outcome) => self.reply(outcome, io),
+            Call::Entry(arguments) => self.entry(port, arguments, io),
+            Call::Late => {
+                io.emit(SUM, &LATE.to_le_bytes());
+                Ok(())
+            }
+        }
     }
 
     fn save(&self, state: &mut [u8]) {

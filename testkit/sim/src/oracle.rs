@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use veritee_conformance::probe::Probe;
 use veritee_ids::{ConnectionId, Counter, Direction, Epoch, PortIndex};
-use veritee_module::{Io, Program, Refusal, ReplyToken, Wires};
+use veritee_module::{Call, Program, Refusal, ReplyToken, Wires};
 
 /// One direction of one epoch of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -166,21 +166,15 @@ fn allows(expected: &[Output], outputs: &[Output]) -> bool {
 impl Source {
     fn run(&mut self, input: &Input, record: &mut Record) {
         self.generation += 1;
-        let token = ReplyToken::from_parts(0, self.generation);
-        let io = Io::new(record);
-        let program = &mut self.program;
-        let ran = match input {
-            Input::Event(port, payload) => program.input(*port, payload, io),
-            Input::Request(port, payload) => program.handle(*port, payload, token, io),
-            Input::Reply(port, outcome) => {
-                program.reply(*port, outcome.as_deref().map_err(|refusal| *refusal), io)
-            }
-            Input::Entry(port, arguments) => program.entry(*port, arguments, io),
-            Input::Late(port) => {
-                program.late(*port, io);
-                Ok(())
-            }
+        let token = ReplyToken { slot: 0, generation: self.generation };
+        let (port, call) = match input {
+            Input::Event(port, payload) => (port, Call::Input(payload)),
+            Input::Request(port, payload) => (port, Call::Request(payload, token)),
+            Input::Reply(port, outcome) => (port, Call::Reply(outcome.as_deref().map_err(|refusal| *refusal))),
+            Input::Entry(port, arguments) => (port, Call::Entry(arguments)),
+            Input::Late(port) => (port, Call::Late),
         };
+        let ran = self.program.run(*port, call, record);
         debug_assert!(ran.is_ok(), "the simulator enters only payloads that decode");
     }
 }

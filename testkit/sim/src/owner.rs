@@ -5,9 +5,7 @@ use crate::oracle::Input;
 use crate::world::Connection;
 use veritee_conformance::desk::{HANDLE, NO_OPERATION, Taken, take_apart};
 use veritee_conformance::probe::{ASK, NUMBER};
-use veritee_ids::{
-    ControlKind, ControlResult, Counter, Direction, Epoch, Op, PriorEpoch, Role, RowIndex, TypeHash,
-};
+use veritee_ids::{ControlKind, ControlResult, Counter, Direction, Epoch, Op, PriorEpoch, Role, RowIndex, TypeHash};
 use veritee_module::Refusal;
 use veritee_session::keys::EpochRecord;
 use veritee_session::{Answer, KeySource, SealedRequest, Status, StatusPages};
@@ -92,8 +90,7 @@ impl World {
     /// The durable record: the old one while it is not finished and both activations live, else a new epoch.
     fn record(&mut self, index: usize, from: Option<&RowStatus>, to: Option<&RowStatus>) -> EpochRecord {
         let connection = self.connections[index];
-        let (source, target) =
-            (self.nodes[connection.from.0].activation, self.nodes[connection.to.0].activation);
+        let (source, target) = (self.nodes[connection.from.0].activation, self.nodes[connection.to.0].activation);
         let highest = |row: &RowStatus| row.epoch.max(row.pending_epoch);
         let unfinished = connection.record.filter(|record| {
             (record.source, record.target) == (source, target)
@@ -118,10 +115,7 @@ impl World {
     }
 
     fn key_sender(
-        &mut self,
-        connection: &Connection,
-        record: &EpochRecord,
-        row: Option<&RowStatus>,
+        &mut self, connection: &Connection, record: &EpochRecord, row: Option<&RowStatus>,
     ) -> Result<EpochEnd, Interrupted> {
         let set = self.set_key(connection, record, Side::Source, (PriorEpoch::None, Counter(0)));
         let answer = self.ask(connection.from.0, ControlKind::SetKey, &set)?;
@@ -149,11 +143,7 @@ impl World {
     }
 
     fn key_receiver(
-        &mut self,
-        connection: &Connection,
-        record: &EpochRecord,
-        row: Option<&RowStatus>,
-        ended: EpochEnd,
+        &mut self, connection: &Connection, record: &EpochRecord, row: Option<&RowStatus>, ended: EpochEnd,
     ) -> Result<(), Interrupted> {
         let same_sender = ended.epoch != Epoch(0) && row.is_some_and(|row| row.epoch == ended.epoch);
         let prior = match row {
@@ -168,11 +158,7 @@ impl World {
     }
 
     fn set_key(
-        &self,
-        connection: &Connection,
-        record: &EpochRecord,
-        side: Side,
-        (prior, closing): (PriorEpoch, Counter),
+        &self, connection: &Connection, record: &EpochRecord, side: Side, (prior, closing): (PriorEpoch, Counter),
     ) -> SetKey {
         let requests = connection.requests();
         let (role, (_, port, row)) = match (side, requests) {

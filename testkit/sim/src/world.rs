@@ -2,13 +2,14 @@
 
 use crate::oracle::{Input, Oracle, Output, Stream, Wired};
 use crate::{Choices, Summary};
+use veritee_ciphers::AeadKey;
 use veritee_conformance::desk::{HANDLE, open_session, take_apart};
 use veritee_conformance::probe::{ADD, ASK, DOUBLE, RELAY, SUM};
 use veritee_conformance::subjects::InProcess;
 use veritee_conformance::{Subject, desk::Taken};
 use veritee_ids::{ActivationId, CipherId, ConnectionId, FrameKind, Op, PortIndex, RowIndex, Status};
 use veritee_module::Refusal;
-use veritee_seal::{AeadKey, Nonce};
+use veritee_seal::{Aead, Nonce};
 use veritee_session::keys::EpochRecord;
 use veritee_session::{KeySource, OwnerRoot, OwnerSession};
 use veritee_wire::layout::Frame;
@@ -78,14 +79,8 @@ pub struct World {
     records: Vec<(EpochRecord, CipherId)>,
 }
 
-const WIRING: [(usize, PortIndex, usize, PortIndex); 6] = [
-    (0, SUM, 1, ADD),
-    (1, SUM, 2, ADD),
-    (2, SUM, 0, ADD),
-    (0, SUM, 2, ADD),
-    (0, ASK, 1, RELAY),
-    (1, ASK, 2, DOUBLE),
-];
+const WIRING: [(usize, PortIndex, usize, PortIndex); 6] =
+    [(0, SUM, 1, ADD), (1, SUM, 2, ADD), (2, SUM, 0, ADD), (0, SUM, 2, ADD), (0, ASK, 1, RELAY), (1, ASK, 2, DOUBLE)];
 
 impl World {
     /// The world of a seed, deployed by its owner.
@@ -138,11 +133,10 @@ impl World {
     }
 
     fn key(&self, header: &Frame) -> Option<(AeadKey, [u8; 16])> {
-        let same =
-            |record: &EpochRecord| record.connection == header.connection && record.epoch == header.epoch;
+        let same = |record: &EpochRecord| record.connection == header.connection && record.epoch == header.epoch;
         let (record, cipher) = self.records.iter().find(|(record, _)| same(record))?;
         let secret = self.root.connection_key(record, header.direction());
-        Some((AeadKey::new(*cipher, &secret), *secret.expose()))
+        Some((AeadKey::of(*cipher, &secret), *secret.expose()))
     }
 
     /// The body of a frame that a module emitted or accepted, opened with the owner's keys.
@@ -202,8 +196,7 @@ impl World {
     /// A port of which some connection has an epoch at this activation.
     fn is_wired(&self, module: usize, port: PortIndex) -> bool {
         let activation = Some(self.nodes[module].activation);
-        let mut wired =
-            self.connections.iter().filter(|wired| (wired.from.0, wired.from.1) == (module, port));
+        let mut wired = self.connections.iter().filter(|wired| (wired.from.0, wired.from.1) == (module, port));
         wired.any(|wired| wired.sender_keyed == activation)
     }
 
@@ -216,8 +209,7 @@ impl World {
             self.summary.emitted += 1;
             let Some((header, body, secret)) = self.body(frame) else { continue };
             self.oracle.emits(stream_of(&header), header.counter, secret, frame);
-            let Some(connection) = self.connections.iter().position(|wired| wired.id == header.connection)
-            else {
+            let Some(connection) = self.connections.iter().position(|wired| wired.id == header.connection) else {
                 continue;
             };
             let backward = header.kind == FrameKind::Reply;

@@ -1,11 +1,11 @@
 //! Codes that cross the wire, each with its number.
 
-/// A number that no variant has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct UnknownCode;
+use crate::codec::{Layout, Malformed, Reader, Writer};
 
 macro_rules! codes {
-    ($(#[$meta:meta])* $name:ident: $repr:ident { $($(#[$vmeta:meta])* $variant:ident = $value:literal, $text:literal;)* }) => {
+    ($($(#[$meta:meta])* $name:ident: $repr:ident {
+        $($(#[$vmeta:meta])* $variant:ident = $value:literal, $text:literal;)*
+    })*) => {$(
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr($repr)]
@@ -16,29 +16,34 @@ macro_rules! codes {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The number on the wire.
-            #[must_use]
             pub const fn code(self) -> $repr {
                 self as $repr
             }
 
             /// The word for people and for JSON.
-            #[must_use]
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
         }
 
         impl TryFrom<$repr> for $name {
-            type Error = UnknownCode;
+            type Error = Malformed;
 
-            fn try_from(code: $repr) -> Result<Self, UnknownCode> {
-                match code {
-                    $($value => Ok(Self::$variant),)*
-                    _ => Err(UnknownCode),
-                }
+            fn try_from(code: $repr) -> Result<Self, Malformed> {
+                Self::ALL.iter().copied().find(|known| known.code() == code).ok_or(Malformed)
             }
         }
-    };
+
+        impl Layout for $name {
+            const BYTES: usize = size_of::<$repr>();
+            fn put(&self, writer: &mut Writer<'_>) {
+                self.code().put(writer);
+            }
+            fn take(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+                Self::try_from(<$repr>::take(reader)?)
+            }
+        }
+    )*};
 }
 
 codes! {
@@ -57,9 +62,7 @@ codes! {
         /// A declared deadline passed without an accepted event. Unauthenticated.
         Late = 6, "late";
     }
-}
 
-codes! {
     /// What an entry into a module came to. For an event this is the verdict.
     Status: u16 {
         /// Done; for an event: accepted, the counter has moved.
@@ -79,9 +82,7 @@ codes! {
         /// The host entered with something that is not of the declared shape. Nothing changed.
         Malformed = 7, "malformed";
     }
-}
 
-codes! {
     /// Ciphers of a connection.
     CipherId: u8 {
         /// AES-128-GCM, NIST SP 800-38D.
@@ -91,9 +92,7 @@ codes! {
         /// Ascon-AEAD128, NIST SP 800-232.
         Ascon128 = 3, "ascon-128";
     }
-}
 
-codes! {
     /// A module's part in a connection.
     Role: u8 {
         /// Emits events.
@@ -105,9 +104,7 @@ codes! {
         /// Accepts requests and emits their replies.
         Handler = 4, "handler";
     }
-}
 
-codes! {
     /// What a frame carries.
     FrameKind: u16 {
         /// An event of an output.
@@ -117,9 +114,7 @@ codes! {
         /// The reply to a request, against the direction of its connection.
         Reply = 3, "reply";
     }
-}
 
-codes! {
     /// Along the connection or against it. Part of what is authenticated.
     Direction: u16 {
         /// From the source to the target.
@@ -127,9 +122,7 @@ codes! {
         /// From the target back to the source.
         Backward = 2, "backward";
     }
-}
 
-codes! {
     /// Kinds of ports in a port table.
     PortKind: u16 {
         /// Accepts events.
@@ -143,9 +136,7 @@ codes! {
         /// A user entry, callable by every identity that the node knows, and by its timers.
         Entry = 5, "entry";
     }
-}
 
-codes! {
     /// Where an activation's uniqueness comes from. Part of the evidence.
     Freshness: u16 {
         /// A hardware random number generator.
@@ -157,9 +148,7 @@ codes! {
         /// Nothing: the same activation id may come again.
         None = 4, "none";
     }
-}
 
-codes! {
     /// Where a module stands in its life.
     Lifecycle: u16 {
         /// Answers control only.
@@ -173,9 +162,7 @@ codes! {
         /// Ended by its owner: all connections are wiped, control still answers.
         Disabled = 5, "disabled";
     }
-}
 
-codes! {
     /// What a set-key says of the epoch before (for a row that accepts).
     PriorEpoch: u16 {
         /// There was none in this activation.
@@ -185,9 +172,7 @@ codes! {
         /// It is accepted up to the closing counter that the set-key carries.
         CloseAt = 2, "close-at";
     }
-}
 
-codes! {
     /// The first field of every key derivation and of every hash that is signed: what the result is for.
     Label: u16 {
         /// Secret of an activation (symmetric platforms).
@@ -213,9 +198,7 @@ codes! {
         /// What an owner signs to delegate.
         Delegation = 11, "delegation";
     }
-}
 
-codes! {
     /// Control requests. All but `Status` are idempotent by content.
     ControlKind: u16 {
         /// Gives a row its next epoch's key.
@@ -243,9 +226,7 @@ codes! {
         /// Reads the module's state: the owner's only trustworthy knowledge of progress.
         Status = 12, "status";
     }
-}
 
-codes! {
     /// What a control request came to.
     ControlResult: u16 {
         /// Done, or done before: a retry of the same request changes nothing.

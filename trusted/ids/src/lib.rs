@@ -1,7 +1,7 @@
 //! Names, numbers and limits that every part of Veritee shares.
 //!
-//! A leaf: it depends on nothing, allocates nothing and knows no behaviour. Modules in the order data meets them:
-//! [`newtypes`] (who is meant), [`codes`] (what is said on the wire), [`limits`] (how much there can be).
+//! A leaf: it depends on nothing and allocates nothing. Modules in the order data meets them: [`codec`] (how bytes are read
+//! and written), [`newtypes`] (who is meant), [`codes`] (what is said on the wire), [`limits`] (how much there can be).
 //!
 //! 1. One type per thing: never two bare integers side by side.
 //! 2. Every code that crosses the wire has an explicit number here, once.
@@ -10,15 +10,17 @@
 //! Not a goal: parsing frames (see `veritee-wire`).
 #![no_std]
 
+pub mod codec;
 pub mod codes;
 pub mod limits;
 pub mod newtypes;
 
+pub use codec::{Layout, Malformed, Reader, Writer};
 pub use codes::{
-    CipherId, ControlKind, ControlResult, Direction, FrameKind, Freshness, Label, Lifecycle, Op, PortKind,
-    PriorEpoch, Role, Status,
+    CipherId, ControlKind, ControlResult, Direction, FrameKind, Freshness, Label, Lifecycle, Op, PortKind, PriorEpoch,
+    Role, Status,
 };
 pub use newtypes::{
-    ActivationId, ApplicationHandle, ApplicationId, Challenge, ConnectionId, Counter, EntryIndex, Epoch,
-    OperationId, PortIndex, RowIndex, SessionId, TypeHash,
+    ActivationId, ApplicationHandle, ApplicationId, Challenge, ConnectionId, Counter, Epoch, OperationId, PortIndex,
+    RowIndex, SessionId, TypeHash,
 };

@@ -1,76 +1,48 @@
-//! What an owner can ask of a module, inside a control session.
+//! What an owner can ask: PROTOCOL sections 2, 3, 5 and 6.
 
-use crate::module::{Entered, Module};
+use crate::module::{Module, Verdict};
 use crate::program::{Program, Refusal};
 use crate::session::{Pending, Permit, Record, Session};
-use crate::status::write_page;
 use veritee_ids::limits::{CONTROL_BYTES_MAX, TAG_BYTES};
 use veritee_ids::{
-    ApplicationId, ControlKind, ControlResult, Counter, Lifecycle, PriorEpoch, Role, SessionId,
+    ApplicationId, ControlKind, ControlResult, Counter, Lifecycle, PriorEpoch, Role, RowIndex, SessionId, Status,
 };
 use veritee_tee::Tee;
 use veritee_wire::layout::{
-    ControlAnswer, ControlRequest, EpochEnd, OperationName, RequestName, RowName, SaveRequest, SerialFloor,
+    ControlAnswer, ControlRequest, EpochEnd, OperationName, RequestName, RowName, RowStatus, SaveRequest, SerialFloor,
     SetKey, StateChunk, StatusHead, StatusRequest,
 };
-use veritee_wire::{Layout, Malformed, OutputWriter};
+use veritee_wire::output::REPLY;
+use veritee_wire::{Layout, OutputWriter, Writer};
 
-/// Room for the body of an answer.
+/// Longest body of an answer.
 const BODY_BYTES_MAX: usize = CONTROL_BYTES_MAX - ControlAnswer::BYTES - TAG_BYTES;
 
-/// What a request came to: its result, and what the answer's body holds.
-struct Outcome {
-    result: ControlResult,
-    end: Option<EpochEnd>,
-    /// Bytes already written to the body.
-    length: usize,
-}
-
-impl Outcome {
-    const fn of(result: ControlResult) -> Self {
-        Self { result, end: None, length: 0 }
-    }
-}
-
-impl From<Result<EpochEnd, ControlResult>> for Outcome {
-    fn from(ended: Result<EpochEnd, ControlResult>) -> Self {
-        match ended {
-            Ok(end) => Self { end: Some(end), ..Self::of(ControlResult::Done) },
-            Err(result) => Self::of(result),
-        }
-    }
-}
+/// Length of an answer's body, or why nothing was done.
+type Outcome = Result<usize, ControlResult>;
 
 impl<T, P, const ROWS: usize, const TOKENS: usize, const STATE: usize> Module<T, P, ROWS, TOKENS, STATE>
 where
     T: Tee,
     P: Program,
 {
-    /// The entry `control`: opens a request, executes it or repeats its outcome, seals the answer.
-    pub(crate) fn control(&mut self, input: &mut [u8], output: &mut OutputWriter<'_>) -> Entered {
-        let Ok((header, _)) = ControlRequest::decode_front(input) else { return Entered::MALFORMED };
-        let Some((front, rest)) = input.split_at_mut_checked(ControlRequest::BYTES) else {
-            return Entered::MALFORMED;
-        };
-        let Some((body, tag)) = rest.split_last_chunk_mut::<TAG_BYTES>() else { return Entered::MALFORMED };
-        let Some(mut session) = self.take_session(&header, front, body, tag) else { return Entered::REFUSED };
+    /// A sealed request of the owner. The first one of a new session ends the session before.
+    pub(crate) fn control(&mut self, input: &mut [u8], output: &mut OutputWriter<'_>) -> Result<(), Verdict> {
+        let (header, _) = ControlRequest::decode_front(input)?;
+        let (front, rest) = input.split_at_mut_checked(ControlRequest::BYTES).ok_or(Status::Malformed)?;
+        let (body, tag) = rest.split_last_chunk_mut::<TAG_BYTES>().ok_or(Status::Malformed)?;
+        let mut session = self.take_session(&header, front, body, tag).ok_or(Status::Refused)?;
         let answered = self.answer(&mut session, &header, body, output);
         self.current = Some(session);
         body.fill(0);
-        answered.unwrap_or(Entered::REFUSED)
+        Ok(answered.ok_or(Status::Refused)?)
     }
 
-    /// Finds the session whose key sealed the request. The first request that opens makes a pending session current.
+    /// The session that sealed a request, which is opened in place.
     fn take_session(
-        &mut self,
-        header: &ControlRequest,
-        front: &[u8],
-        body: &mut [u8],
-        tag: &[u8; TAG_BYTES],
-    ) -> Option<Session> {
-        if let Some(current) = &self.current
-            && current.id == header.session
-        {
+        &mut self, header: &ControlRequest, front: &[u8], body: &mut [u8], tag: &[u8; TAG_BYTES],
+    ) -> Option<Session<T::Key>> {
+        if let Some(current) = self.current.as_ref().filter(|current| current.id == header.session) {
             current.open(header, front, body, tag).ok()?;
             return self.current.take();
         }
@@ -83,176 +55,130 @@ where
         self.application = application;
         match core::mem::replace(&mut self.pending, Pending::None) {
             Pending::Opened(session) => Some(session),
-            Pending::None | Pending::Attested { .. } => None,
+            Pending::None | Pending::Attested(..) => None,
         }
     }
 
     /// Executes a new request or repeats the outcome of the last one, and seals the answer under a new number.
     fn answer(
-        &mut self,
-        session: &mut Session,
-        header: &ControlRequest,
-        body: &[u8],
-        output: &mut OutputWriter<'_>,
-    ) -> Option<Entered> {
+        &mut self, session: &mut Session<T::Key>, header: &ControlRequest, body: &[u8], output: &mut OutputWriter<'_>,
+    ) -> Option<()> {
         let mut answer = [0; BODY_BYTES_MAX];
-        let read_only = matches!(header.kind, ControlKind::Status | ControlKind::Save);
-        let repeated = session.last.filter(|last| last.counter == header.counter && !read_only);
-        let mut outcome = match repeated {
-            Some(record) if record.kind == header.kind => {
-                Outcome { end: record.end, ..Outcome::of(record.result) }
+        let (counter, kind) = (header.counter, header.kind);
+        let changes = !matches!(kind, ControlKind::Status | ControlKind::Save);
+        let record = match session.last.filter(|last| last.counter == counter && changes) {
+            Some(last) if last.kind != kind => return None,
+            Some(last) => {
+                *answer.first_chunk_mut()? = last.body;
+                last
             }
-            Some(_) => return None,
-            None => self.execute(session.permit, header.kind, body, &mut answer, output),
+            None => {
+                let outcome = self.execute(session.permit, kind, body, &mut answer, output);
+                let result = outcome.err().unwrap_or(ControlResult::Done);
+                Record { counter, kind, result, body: *answer.first_chunk()?, length: outcome.unwrap_or(0) }
+            }
         };
-        if repeated.is_none() {
-            self.remember(session, header, &outcome);
-        }
-        if let Some(end) = outcome.end {
-            outcome.length = end.encode(&mut answer).ok()?;
-        }
-        let front = ControlAnswer {
-            session: session.id,
-            counter: session.take_answer_number()?,
-            request: header.counter,
-            kind: header.kind,
-            result: outcome.result,
-        };
-        let sealed = seal_answer(session, &front, answer.get(..outcome.length)?, output);
-        answer.fill(0);
-        sealed.ok().map(|()| Entered::ACCEPTED)
-    }
-
-    fn remember(&mut self, session: &mut Session, header: &ControlRequest, outcome: &Outcome) {
-        let record =
-            Record { counter: header.counter, kind: header.kind, result: outcome.result, end: outcome.end };
         session.last = Some(record);
-        session.next_in = header.counter.next().unwrap_or(session.next_in);
-        if !matches!(header.kind, ControlKind::Status | ControlKind::Save) {
+        session.next_in = session.next_in.max(counter.next()?);
+        if changes {
+            self.table.change = self.table.change.wrapping_add(1);
             self.last_change = Some((session.id, record));
         }
+        let number = session.take_answer_number()?;
+        let front =
+            ControlAnswer { session: session.id, counter: number, request: counter, kind, result: record.result };
+        let body = answer.get_mut(..record.length)?;
+        let sealed = output.record(REPLY, ControlAnswer::BYTES + body.len() + TAG_BYTES).ok()?;
+        let (place, rest) = sealed.split_at_mut_checked(ControlAnswer::BYTES)?;
+        front.encode(place).ok()?;
+        let (answer, tag) = rest.split_last_chunk_mut()?;
+        answer.copy_from_slice(body);
+        *tag = session.seal(number, place, answer);
+        body.fill(0);
+        Some(())
     }
 
     /// One arm a request. A body that is not of its form changes nothing.
     fn execute(
-        &mut self,
-        permit: Permit,
-        kind: ControlKind,
-        body: &[u8],
-        answer: &mut [u8],
-        output: &mut OutputWriter<'_>,
+        &mut self, permit: Permit, kind: ControlKind, body: &[u8], answer: &mut [u8], output: &mut OutputWriter<'_>,
     ) -> Outcome {
-        let outcome = match kind {
-            ControlKind::SetKey => SetKey::decode(body).map(|set| self.set_key(permit, &set)),
-            ControlKind::CloseEpoch => {
-                RowName::decode(body).map(|name| self.table.close(name.row, name.connection).into())
-            }
-            ControlKind::Remove => RowName::decode(body).map(|name| self.remove(&name)),
-            ControlKind::Disable => Ok(self.disable()),
-            ControlKind::Freeze => OperationName::decode(body).map(|name| {
-                let result = self.life.freeze(name.operation);
+        let operation = || OperationName::decode(body).map(|name| name.operation);
+        match kind {
+            ControlKind::SetKey => return Ok(self.set_key(permit, &SetKey::decode(body)?)?.encode(answer)?),
+            ControlKind::CloseEpoch => return Ok(self.table.close(&RowName::decode(body)?)?.encode(answer)?),
+            ControlKind::Remove => return Ok(self.remove(&RowName::decode(body)?)?.encode(answer)?),
+            ControlKind::Save => return self.life.save(&SaveRequest::decode(body)?, &self.program, answer),
+            ControlKind::Status => return self.status(StatusRequest::decode(body)?.first_row, answer),
+            ControlKind::Disable => self.disable(),
+            ControlKind::Freeze => {
+                self.life.freeze(operation()?)?;
                 self.rest_if_done();
-                Outcome::of(result)
-            }),
-            ControlKind::Thaw => {
-                OperationName::decode(body).map(|name| Outcome::of(self.life.thaw(name.operation)))
             }
-            ControlKind::Activate => {
-                OperationName::decode(body).map(|name| Outcome::of(self.life.activate(name.operation)))
-            }
-            ControlKind::Save => SaveRequest::decode(body).map(|save| self.save(&save, answer)),
+            ControlKind::Thaw => self.life.thaw(operation()?)?,
+            ControlKind::Activate => self.life.activate(operation()?)?,
             ControlKind::Restore => {
-                StateChunk::decode_front(body).map(|(chunk, bytes)| self.restore(&chunk, bytes))
+                let (chunk, bytes) = StateChunk::decode_front(body)?;
+                self.restore(&chunk, bytes)?;
             }
-            ControlKind::AbortRequest => RequestName::decode(body).map(|name| self.abort(&name, output)),
-            ControlKind::RaiseSerial => {
-                SerialFloor::decode(body).map(|floor| self.raise_serial(permit, floor.serial))
-            }
-            ControlKind::Status => StatusRequest::decode(body).and_then(|page| self.status(&page, answer)),
-        };
-        outcome.unwrap_or(Outcome::of(ControlResult::Malformed))
+            ControlKind::AbortRequest => self.abort(&RequestName::decode(body)?, output),
+            ControlKind::RaiseSerial if permit.delegated => return Err(ControlResult::NotDelegated),
+            ControlKind::RaiseSerial => self.serial_floor = self.serial_floor.max(SerialFloor::decode(body)?.serial),
+        }
+        Ok(0)
     }
 
-    fn set_key(&mut self, permit: Permit, set: &SetKey) -> Outcome {
+    fn set_key(&mut self, permit: Permit, set: &SetKey) -> Result<EpochEnd, ControlResult> {
         if set.epoch < permit.epoch_first || set.epoch > permit.epoch_last {
-            return Outcome::of(ControlResult::NotDelegated);
+            return Err(ControlResult::NotDelegated);
         }
         if self.life.lifecycle == Lifecycle::Disabled {
-            return Outcome::of(ControlResult::WrongLifecycle);
+            return Err(ControlResult::WrongLifecycle);
         }
-        let ended = self.table.set_key(set, self.request.map(|open| open.row));
-        if ended.is_ok() && set.prior == PriorEpoch::Abandon && set.role == Role::Handler {
+        let ended = self.table.set_key(set, self.request.map(|open| open.row))?;
+        if set.prior == PriorEpoch::Abandon && set.role == Role::Handler {
             self.rest_if_done();
         }
-        ended.into()
+        Ok(ended)
     }
 
-    fn remove(&mut self, name: &RowName) -> Outcome {
+    fn remove(&mut self, name: &RowName) -> Result<EpochEnd, ControlResult> {
         if self.request.is_some_and(|open| open.row == name.row) {
-            return Outcome::of(ControlResult::EpochUnfinished);
+            return Err(ControlResult::EpochUnfinished);
         }
-        let ended = self.table.remove(name.row, name.connection);
+        let ended = self.table.remove(name);
         self.rest_if_done();
-        ended.into()
+        ended
     }
 
-    fn disable(&mut self) -> Outcome {
+    fn disable(&mut self) {
         self.table.wipe();
         self.request = None;
         self.life.discard();
         self.life.lifecycle = Lifecycle::Disabled;
-        Outcome::of(ControlResult::Done)
     }
 
-    fn save(&mut self, save: &SaveRequest, answer: &mut [u8]) -> Outcome {
-        let Some((front, chunk)) = answer.split_at_mut_checked(StateChunk::BYTES) else {
-            return Outcome::of(ControlResult::NoState);
-        };
-        let program = &self.program;
-        let saved =
-            self.life.save((save.operation, save.offset), |state| program.save(state.as_mut_slice()), chunk);
-        match saved {
-            Ok(head) => {
-                let written = head.encode(front);
-                let length = written.unwrap_or(0) + usize::from(head.length);
-                Outcome { length, ..Outcome::of(ControlResult::Done) }
-            }
-            Err(result) => Outcome::of(result),
+    fn restore(&mut self, chunk: &StateChunk, bytes: &[u8]) -> Result<(), ControlResult> {
+        if self.life.restore(chunk, bytes)? && self.program.restore(self.life.staged()).is_err() {
+            self.life.discard();
+            return Err(ControlResult::NoState);
         }
-    }
-
-    fn restore(&mut self, chunk: &StateChunk, bytes: &[u8]) -> Outcome {
-        match self.life.restore(chunk, bytes) {
-            Ok(true) if self.program.restore(self.life.staged().as_slice()).is_err() => {
-                self.life.discard();
-                Outcome::of(ControlResult::NoState)
-            }
-            Ok(_) => Outcome::of(ControlResult::Done),
-            Err(result) => Outcome::of(result),
-        }
+        Ok(())
     }
 
     /// Ends the wait for a reply. If that wait is over already, nothing changes.
-    fn abort(&mut self, name: &RequestName, output: &mut OutputWriter<'_>) -> Outcome {
-        let open = self
-            .request
-            .filter(|open| (open.row, open.epoch, open.counter) == (name.row, name.epoch, name.counter));
-        if let Some(open) = open {
+    fn abort(&mut self, name: &RequestName, output: &mut OutputWriter<'_>) {
+        let wanted = (name.row, name.epoch, name.counter);
+        if let Some(open) = self.request.filter(|open| (open.row, open.epoch, open.counter) == wanted) {
             self.request = None;
             self.continue_after(open, Err(Refusal::Aborted), output);
         }
-        Outcome::of(ControlResult::Done)
     }
 
-    fn raise_serial(&mut self, permit: Permit, serial: u64) -> Outcome {
-        if permit.delegated {
-            return Outcome::of(ControlResult::NotDelegated);
-        }
-        self.serial_floor = self.serial_floor.max(serial);
-        Outcome::of(ControlResult::Done)
-    }
-
-    fn status(&self, page: &StatusRequest, answer: &mut [u8]) -> Result<Outcome, Malformed> {
+    /// The module's state from a row on: the owner's only trustworthy knowledge of progress.
+    fn status(&self, first: RowIndex, answer: &mut [u8]) -> Outcome {
+        let capacity = answer.len().saturating_sub(StatusHead::BYTES) / RowStatus::BYTES;
+        let next_row = self.table.rows_from(first).nth(capacity).map_or(RowIndex(u16::MAX), |(index, _)| index);
+        let rows = || self.table.rows_from(first).take(capacity);
         let last = self.last_change;
         let head = StatusHead {
             activation: self.activation,
@@ -267,33 +193,17 @@ where
             last_result: last.map_or(0, |(_, record)| record.result.code()),
             change: self.table.change,
             epoch_floor: self.table.epoch_floor,
-            next_row: page.first_row,
-            rows: 0,
+            next_row,
+            rows: u16::try_from(rows().count()).unwrap_or(u16::MAX),
         };
-        let length = write_page(&self.table, head, page.first_row, answer)?;
-        Ok(Outcome { length, ..Outcome::of(ControlResult::Done) })
+        let mut writer = Writer::new(answer);
+        head.put(&mut writer);
+        rows().for_each(|(index, row)| row.status(index).put(&mut writer));
+        Ok(writer.finish()?)
     }
 }
 
-fn seal_answer(
-    session: &Session,
-    front: &ControlAnswer,
-    body: &[u8],
-    output: &mut OutputWriter<'_>,
-) -> Result<(), Malformed> {
-    output.reply(ControlAnswer::BYTES + body.len() + TAG_BYTES, |bytes| {
-        front.encode(bytes)?;
-        let (header, rest) = bytes.split_at_mut_checked(ControlAnswer::BYTES).ok_or(Malformed)?;
-        let (place, tag) = rest.split_last_chunk_mut().ok_or(Malformed)?;
-        place.copy_from_slice(body);
-        *tag = session.seal(front.counter, header, place);
-        Ok(())
-    })
-}
-
-impl Entered {
-    /// Room that a control answer takes in the output area.
-    pub(crate) const CONTROL_ROOM: usize = veritee_wire::output::RECORD_HEADER_BYTES + CONTROL_BYTES_MAX;
-}
+/// Room that a control answer takes in the output area.
+pub(crate) const CONTROL_ROOM: usize = veritee_wire::output::RECORD_HEADER_BYTES + CONTROL_BYTES_MAX;
 
 const _: () = assert!(BODY_BYTES_MAX > StatusHead::BYTES);

@@ -2,7 +2,7 @@
 //!
 //! In the order data meets them: [`program`] (what an author's module looks like), `module` (the one way in, and an event's
 //! path), `session` (attestation and control sessions), `control` (what an owner can ask), `lifecycle` (rest, save,
-//! restore), `table` (rows, epochs, keys), `wires` (what a handler emits), `status` (what the owner learns).
+//! restore), `table` (rows, epochs, keys), `wires` (what a handler emits).
 //!
 //! 1. Input from outside cannot panic, allocate, recurse or tell decryption failures apart.
 //! 2. Two fates only: refuse (state unchanged) and halt (keys wiped, nothing answers any more).
@@ -17,7 +17,6 @@ mod lifecycle;
 mod module;
 pub mod program;
 mod session;
-mod status;
 mod table;
 mod wires;
 
@@ -27,5 +26,4 @@ extern crate std;
 mod tests;
 
 pub use module::Module;
-pub use program::{Io, Program, Refusal, ReplyToken, Wires};
-pub use table::Row;
+pub use program::{Call, Io, Program, Refusal, ReplyToken, Wires};

@@ -1,17 +1,22 @@
-//! A module's life: new, active, freezing, frozen, disabled; and the state that moves in an update.
+//! Where a module stands in its life, and its state on the move: PROTOCOL section 6.
 
+use crate::program::Program;
 use veritee_ids::{ControlResult, Lifecycle, OperationId};
-use veritee_wire::layout::StateChunk;
+use veritee_wire::Layout;
+use veritee_wire::layout::{SaveRequest, StateChunk};
 use zeroize::Zeroize;
+
+/// What a request came to that changes nothing but the life.
+pub(crate) type Done = Result<(), ControlResult>;
 
 const NO_OPERATION: OperationId = OperationId([0; 16]);
 
-/// Where the module stands, and the state in transfer. `STATE` is the length of the movable state in bytes.
+/// The life of a module. `STATE` is the length of its movable state in bytes.
 pub(crate) struct Life<const STATE: usize> {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) operation: OperationId,
     staging: [u8; STATE],
-    /// Bytes of `staging` that were restored so far.
+    /// Bytes of the state that were restored, from its front.
     restored: usize,
 }
 
@@ -20,112 +25,103 @@ impl<const STATE: usize> Life<STATE> {
         Self { lifecycle: Lifecycle::New, operation: NO_OPERATION, staging: [0; STATE], restored: 0 }
     }
 
-    /// Starts to rest. The same operation again changes nothing.
-    pub(crate) fn freeze(&mut self, operation: OperationId) -> ControlResult {
+    /// Runs the module to rest, for one operation.
+    pub(crate) fn freeze(&mut self, operation: OperationId) -> Done {
         match self.lifecycle {
             Lifecycle::Active => {
                 self.operation = operation;
                 self.lifecycle = Lifecycle::Freezing;
-                ControlResult::Done
+                Ok(())
             }
             Lifecycle::Freezing | Lifecycle::Frozen => self.named(operation),
-            Lifecycle::New | Lifecycle::Disabled => ControlResult::WrongLifecycle,
+            Lifecycle::New | Lifecycle::Disabled => Err(ControlResult::WrongLifecycle),
         }
     }
 
     /// Takes a freeze back.
-    pub(crate) fn thaw(&mut self, operation: OperationId) -> ControlResult {
+    pub(crate) fn thaw(&mut self, operation: OperationId) -> Done {
         match self.lifecycle {
-            Lifecycle::Freezing | Lifecycle::Frozen if self.operation == operation => {
+            Lifecycle::New | Lifecycle::Disabled => Err(ControlResult::WrongLifecycle),
+            Lifecycle::Active | Lifecycle::Freezing | Lifecycle::Frozen => {
+                self.named(operation)?;
                 self.lifecycle = Lifecycle::Active;
-                ControlResult::Done
+                Ok(())
             }
-            Lifecycle::Active => self.named(operation),
-            Lifecycle::Freezing | Lifecycle::Frozen => ControlResult::WrongOperation,
-            Lifecycle::New | Lifecycle::Disabled => ControlResult::WrongLifecycle,
         }
     }
 
-    /// Makes a new module run: from its initial state (operation zero), or from the state restored under `operation`.
-    pub(crate) fn activate(&mut self, operation: OperationId) -> ControlResult {
-        match self.lifecycle {
-            Lifecycle::Active => self.named(operation),
-            Lifecycle::New if self.operation != operation => ControlResult::WrongOperation,
-            Lifecycle::New if operation != NO_OPERATION && self.restored != STATE => ControlResult::NoState,
-            Lifecycle::New => {
-                self.lifecycle = Lifecycle::Active;
-                self.staging.zeroize();
-                ControlResult::Done
-            }
-            Lifecycle::Freezing | Lifecycle::Frozen | Lifecycle::Disabled => ControlResult::WrongLifecycle,
+    /// Makes a new module run: in its initial state, or with the whole state of the operation that it names.
+    pub(crate) fn activate(&mut self, operation: OperationId) -> Done {
+        if !matches!(self.lifecycle, Lifecycle::New | Lifecycle::Active) {
+            return Err(ControlResult::WrongLifecycle);
         }
+        self.named(operation)?;
+        if self.lifecycle == Lifecycle::New && operation != NO_OPERATION && self.restored != STATE {
+            return Err(ControlResult::NoState);
+        }
+        self.lifecycle = Lifecycle::Active;
+        self.staging.zeroize();
+        Ok(())
     }
 
-    /// Takes a chunk of state into staging. True when the state is complete.
+    /// Takes a chunk of state, in order or again. True once the state is whole.
     pub(crate) fn restore(&mut self, chunk: &StateChunk, bytes: &[u8]) -> Result<bool, ControlResult> {
         if self.lifecycle != Lifecycle::New {
             return Err(ControlResult::WrongLifecycle);
         }
-        if self.operation != NO_OPERATION && self.operation != chunk.operation {
-            return Err(ControlResult::WrongOperation);
+        if self.operation != NO_OPERATION {
+            self.named(chunk.operation)?;
         }
-        let offset = usize::try_from(chunk.offset).map_err(|_| ControlResult::NoState)?;
-        let fits = STATE != 0
-            && usize::try_from(chunk.total) == Ok(STATE)
-            && usize::from(chunk.length) == bytes.len()
-            && offset <= self.restored;
-        let place = offset.checked_add(bytes.len()).and_then(|end| self.staging.get_mut(offset..end));
-        let Some(place) = place.filter(|_| fits) else { return Err(ControlResult::NoState) };
+        let offset = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
+        let whole = STATE != 0 && usize::try_from(chunk.total) == Ok(STATE);
+        let fits = whole && usize::from(chunk.length) == bytes.len() && offset <= self.restored;
+        let end = offset.saturating_add(bytes.len());
+        let place = self.staging.get_mut(offset..end).filter(|_| fits).ok_or(ControlResult::NoState)?;
         place.copy_from_slice(bytes);
         self.operation = chunk.operation;
-        self.restored = self.restored.max(offset + bytes.len());
+        self.restored = self.restored.max(end);
         Ok(self.restored == STATE)
     }
 
-    /// The staged state, for the program to take.
+    /// The state that was restored.
     pub(crate) const fn staged(&self) -> &[u8; STATE] {
         &self.staging
     }
 
-    /// Forgets what was restored.
+    /// Forgets a half-restored state.
     pub(crate) fn discard(&mut self) {
         self.staging.zeroize();
         self.restored = 0;
         self.operation = NO_OPERATION;
     }
 
-    /// Lets `save` write the state, then gives the chunk at `offset` that fits into `chunk`, with its length.
+    /// Writes a chunk of the frozen module's state with its head into `answer`; gives their length.
     pub(crate) fn save(
-        &mut self,
-        (operation, offset): (OperationId, u32),
-        save: impl FnOnce(&mut [u8; STATE]),
-        chunk: &mut [u8],
-    ) -> Result<StateChunk, ControlResult> {
+        &mut self, wanted: &SaveRequest, program: &impl Program, answer: &mut [u8],
+    ) -> Result<usize, ControlResult> {
         if self.lifecycle != Lifecycle::Frozen {
             return Err(ControlResult::WrongLifecycle);
         }
-        if self.operation != operation {
-            return Err(ControlResult::WrongOperation);
-        }
-        let start = usize::try_from(offset).unwrap_or(STATE);
-        if STATE == 0 || start >= STATE {
-            return Err(ControlResult::NoState);
-        }
-        save(&mut self.staging);
-        let length = chunk.len().min(STATE - start);
-        for (place, byte) in chunk.iter_mut().zip(self.staging.iter().skip(start)) {
+        self.named(wanted.operation)?;
+        let (front, place) = answer.split_at_mut_checked(StateChunk::BYTES).ok_or(ControlResult::NoState)?;
+        program.save(&mut self.staging);
+        let offset = usize::try_from(wanted.offset).unwrap_or(STATE);
+        let mut length = 0;
+        for (place, byte) in place.iter_mut().zip(self.staging.iter().skip(offset)) {
             *place = *byte;
+            length += 1;
         }
         self.staging.zeroize();
-        Ok(StateChunk {
-            operation,
-            offset,
+        let head = StateChunk {
+            operation: wanted.operation,
+            offset: wanted.offset,
             total: u32::try_from(STATE).unwrap_or(u32::MAX),
             length: u16::try_from(length).unwrap_or(u16::MAX),
-        })
+        };
+        if length == 0 { Err(ControlResult::NoState) } else { Ok(head.encode(front)? + length) }
     }
 
-    fn named(&self, operation: OperationId) -> ControlResult {
-        if self.operation == operation { ControlResult::Done } else { ControlResult::WrongOperation }
+    fn named(&self, operation: OperationId) -> Done {
+        if self.operation == operation { Ok(()) } else { Err(ControlResult::WrongOperation) }
     }
 }

@@ -13,7 +13,6 @@ use zeroize::Zeroize;
 ///
 /// # Source
 /// RFC 5869 with an empty salt, `info` = block, 16 bytes of output.
-#[must_use]
 pub fn derive(key: &[u8], block: &[u8]) -> Secret {
     let mut bytes = [0; KEY_BYTES];
     let expanded = Hkdf::<Sha256>::new(None, key).expand(block, &mut bytes);

@@ -20,7 +20,7 @@ extern crate std;
 #[cfg(test)]
 mod tests;
 
-pub use aead::{AeadKey, Nonce, Unauthentic};
-pub use agreement::{AgreementSecret, BadAgreement, BadSignature, OwnerKey, sha256};
+pub use aead::{Aead, Nonce, StandardKey, Unauthentic};
+pub use agreement::{AgreementSecret, OwnerKey, sha256};
 pub use kdf::derive;
 pub use secret::Secret;

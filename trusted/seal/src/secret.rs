@@ -1,5 +1,7 @@
 //! A 128-bit secret.
 
+use crate::aead::StandardKey;
+use crate::agreement::AgreementSecret;
 use core::fmt;
 use subtle::ConstantTimeEq;
 use veritee_ids::limits::KEY_BYTES;
@@ -11,13 +13,11 @@ pub struct Secret([u8; KEY_BYTES]);
 
 impl Secret {
     /// Takes bytes over. The caller wipes his copy.
-    #[must_use]
     pub const fn new(bytes: [u8; KEY_BYTES]) -> Self {
         Self(bytes)
     }
 
     /// The bytes, for a cipher or for a sealed message.
-    #[must_use]
     pub const fn expose(&self) -> &[u8; KEY_BYTES] {
         &self.0
     }
@@ -31,8 +31,15 @@ impl PartialEq for Secret {
 
 impl Eq for Secret {}
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
+/// Shows the names of secrets, and nothing of them.
+macro_rules! hidden {
+    ($($name:ident)*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
 }
+
+hidden! { Secret StandardKey AgreementSecret }

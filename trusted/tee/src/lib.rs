@@ -5,7 +5,7 @@
 #![no_std]
 
 use veritee_ids::{CipherId, Freshness};
-use veritee_seal::{OwnerKey, Secret};
+use veritee_seal::{Aead, OwnerKey, Secret};
 
 /// The TEE has no randomness now. The module cannot start, or cannot be attested; nothing changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +29,9 @@ pub enum Root<'a> {
 
 /// A trusted execution environment, seen from inside.
 pub trait Tee {
+    /// Keys of the ciphers that the image links.
+    type Key: Aead;
+
     /// Cipher of control sessions.
     const CONTROL_CIPHER: CipherId;
 
@@ -50,9 +53,5 @@ pub trait Tee {
     ///
     /// # Errors
     /// [`NoEvidence`] when the TEE refuses.
-    fn evidence(
-        &mut self,
-        transcript: &[u8],
-        evidence: &mut [u8; EVIDENCE_BYTES_MAX],
-    ) -> Result<usize, NoEvidence>;
+    fn evidence(&mut self, transcript: &[u8], evidence: &mut [u8; EVIDENCE_BYTES_MAX]) -> Result<usize, NoEvidence>;
 }

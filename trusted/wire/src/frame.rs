@@ -1,15 +1,9 @@
 //! An event's frame: header, sealed body, tag.
 
-use crate::codec::{Layout, Malformed};
 use crate::layout::{EventAssociated, Frame};
+use crate::{Layout, Malformed};
 use veritee_ids::limits::{FRAME_HEADER_BYTES, PROTOCOL_VERSION, TAG_BYTES};
 use veritee_ids::{ApplicationHandle, Direction, FrameKind};
-
-/// Front of an event frame.
-pub type FrameHeader = Frame;
-
-/// The bytes that are authenticated beside an event's body.
-pub type AssociatedData = [u8; EventAssociated::BYTES];
 
 impl Frame {
     /// Splits a frame into its header, sealed body and tag.
@@ -19,25 +13,18 @@ impl Frame {
     pub fn split(bytes: &[u8]) -> Result<(Self, &[u8], &[u8; TAG_BYTES]), Malformed> {
         let (header, rest) = Self::decode_front(bytes)?;
         let (body, tag) = rest.split_last_chunk().ok_or(Malformed)?;
-        if body.len() < 2 || !body.len().is_multiple_of(2) {
-            return Err(Malformed);
-        }
-        Ok((header, body, tag))
+        let even = body.len() >= 2 && body.len().is_multiple_of(2);
+        if even { Ok((header, body, tag)) } else { Err(Malformed) }
     }
 
     /// Which way the frame travels.
-    #[must_use]
     pub const fn direction(&self) -> Direction {
-        match self.kind {
-            FrameKind::Event | FrameKind::Request => Direction::Forward,
-            FrameKind::Reply => Direction::Backward,
-        }
+        if matches!(self.kind, FrameKind::Reply) { Direction::Backward } else { Direction::Forward }
     }
 
     /// What is authenticated beside the body. The application is not on the wire: both ends know it.
-    #[must_use]
-    pub fn associated(&self, application: ApplicationHandle) -> AssociatedData {
-        let associated = EventAssociated {
+    pub fn associated(&self, application: ApplicationHandle) -> [u8; EventAssociated::BYTES] {
+        EventAssociated {
             version: PROTOCOL_VERSION,
             kind: self.kind,
             application,
@@ -46,22 +33,17 @@ impl Frame {
             counter: self.counter,
             direction: self.direction(),
             reserved: 0,
-        };
-        let mut bytes = [0; EventAssociated::BYTES];
-        let written = associated.encode(&mut bytes);
-        debug_assert!(written.is_ok());
-        bytes
+        }
+        .bytes()
     }
 }
 
 /// Length of the frame that carries `payload` bytes: the body is padded to an even length of at least 2.
-#[must_use]
 pub const fn frame_bytes(payload: usize) -> usize {
     FRAME_HEADER_BYTES + body_bytes(payload) + TAG_BYTES
 }
 
 /// Length of the sealed body of a payload.
-#[must_use]
 pub const fn body_bytes(payload: usize) -> usize {
     if payload == 0 { 2 } else { payload.next_multiple_of(2) }
 }

@@ -1,6 +1,6 @@
 //! Frames to bytes and back: everything that crosses the wall of a module, in one table.
 //!
-//! [`codec`] reads and writes; [`layout`] is the table of fixed layouts from which Rust code, documentation and the C
+//! [`layout`] is the table of fixed layouts from which Rust code, documentation and the C
 //! header come; [`frame`] is an event's frame and what of it is authenticated; [`output`] is what a module leaves behind
 //! when it is entered; [`ports`] is the port table inside an image.
 //!
@@ -9,7 +9,6 @@
 //! 3. Nothing here allocates, panics on input or knows a key.
 #![no_std]
 
-pub mod codec;
 pub mod frame;
 pub mod layout;
 pub mod output;
@@ -20,6 +19,5 @@ extern crate std;
 #[cfg(test)]
 mod tests;
 
-pub use codec::{Field, Layout, Malformed, Reader, Writer};
-pub use frame::{AssociatedData, FrameHeader};
-pub use output::{OutputReader, OutputRecord, OutputWriter};
+pub use output::OutputWriter;
+pub use veritee_ids::{Layout, Malformed, Reader, Writer};

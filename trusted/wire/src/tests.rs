@@ -1,10 +1,8 @@
-use crate::codec::{Layout, Malformed};
 use crate::frame::{body_bytes, frame_bytes};
-use crate::layout::{EntryResult, Frame, SetKey, TABLE};
-use crate::output::{OutputReader, OutputRecord, OutputWriter};
-use crate::ports::{PortInfo, decode_table, encode_table, table_bytes};
-use std::vec::Vec;
-use veritee_ids::{ConnectionId, Counter, Epoch, FrameKind, PortKind, Status, TypeHash};
+use crate::layout::{EntryResult, Frame, SetKey};
+use crate::output::{FRAME, OutputWriter};
+use crate::{Layout, Malformed};
+use veritee_ids::{ConnectionId, Counter, Epoch, FrameKind, Status};
 
 fn header() -> Frame {
     Frame {
@@ -53,47 +51,15 @@ fn bodies_are_even_and_never_empty() {
 }
 
 #[test]
-fn output_is_read_as_written() {
-    let mut area = [0; 256];
+fn an_output_without_room_writes_nothing() {
+    let mut area = [0; 40];
     let mut writer = OutputWriter::new(&mut area).unwrap();
-    writer.frame(4, |body| body.copy_from_slice(&[1, 2, 3, 4])).unwrap();
-    assert!(writer.frame(1000, |_| ()).is_err());
-    let result = EntryResult { status: Status::Gap, reserved: 0, value: 9 };
-    let length = writer.finish(result);
-    let records: Vec<_> = OutputReader::new(&area[..length]).map(Result::unwrap).collect();
-    assert_eq!(records, [OutputRecord::Result(result), OutputRecord::Frame(&[1, 2, 3, 4])]);
-    assert!(OutputReader::new(&area[..length - 1]).any(|record| record.is_err()));
-}
-
-#[test]
-fn port_table_is_read_as_written() {
-    const PORTS: &[PortInfo] = &[PortInfo {
-        kind: PortKind::Output,
-        name: "pressed",
-        payload_name: "Press",
-        reply_name: "",
-        payload_type: TypeHash([1; 8]),
-        reply_type: TypeHash([0; 8]),
-        payload_bytes_max: 4,
-        reply_bytes_max: 0,
-        emits_max: 2,
-        flags: 0,
-    }];
-    const TABLE: [u8; table_bytes(1)] = encode_table(PORTS, 8, 2, 0);
-    let (header, ports) = decode_table(&TABLE).unwrap();
-    let ports: Vec<_> = ports.map(Result::unwrap).collect();
-    assert_eq!((header.ports, header.rows, header.tokens), (1, 8, 2));
-    assert_eq!((ports[0].name, ports[0].payload_name, ports[0].emits_max), ("pressed", "Press", 2));
-    for length in 0..TABLE.len() {
-        assert!(decode_table(&TABLE[..length]).is_err());
-    }
-}
-
-#[test]
-fn every_layout_is_even_and_documented() {
-    for layout in TABLE {
-        assert_eq!(layout.bytes, layout.fields.iter().map(|field| field.bytes).sum::<usize>());
-        assert!(layout.bytes % 2 == 0 && !layout.doc.is_empty(), "{}", layout.name);
-        assert!(layout.fields.iter().all(|field| !field.doc.is_empty()), "{}", layout.name);
-    }
+    assert_eq!(writer.record(FRAME, 13), Err(Malformed));
+    let room = writer.room();
+    writer.record(FRAME, room - 8).unwrap().fill(7);
+    assert_eq!(writer.room(), 0);
+    writer.clear();
+    assert_eq!(writer.finish(EntryResult { status: Status::Gap, reserved: 0, value: 9 }), 20);
+    assert_eq!(area[..10], [12, 0, 0, 0, 1, 0, 0, 0, 2, 0]);
+    assert!(OutputWriter::new(&mut area[..19]).is_err());
 }

@@ -23,8 +23,33 @@ pub(super) fn lines(module: &Path, target: &Path) -> Result<usize> {
         bail!("the module cannot be expanded:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     let expanded = formatted(&String::from_utf8(output.stdout)?)?;
-    let written = code_lines(&fs::read_to_string(module.join("src/lib.rs"))?);
-    Ok(code_lines(&expanded).saturating_sub(written))
+    let written = fs::read_to_string(module.join("src/lib.rs"))?;
+    Ok(code_lines(&without_derives(&expanded)).saturating_sub(code_lines(&without_attributes(&written))))
+}
+
+/// Without what the compiler's own derives and its prelude write: they are not ours.
+fn without_derives(expanded: &str) -> String {
+    let mut kept = String::new();
+    let mut skipping = false;
+    for line in expanded.lines() {
+        let standard = ["#![feature", "extern crate core", "#[prelude_import]", "use core::prelude"];
+        if line == "#[automatically_derived]" {
+            skipping = true;
+        } else if skipping {
+            // A derived item ends at the first line that closes it.
+            skipping = !(line.starts_with('}') || line.ends_with("{}"));
+        } else if !standard.iter().any(|start| line.starts_with(start)) {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// Attributes that macros use up do not come back in the expansion.
+fn without_attributes(written: &str) -> String {
+    let used_up = |line: &&str| line.trim_start().starts_with("#[") && !line.contains("cfg(test)");
+    written.lines().filter(|line| !used_up(line)).map(|line| format!("{line}\n")).collect()
 }
 
 /// The text in the repository's format: the compiler prints its own.

@@ -28,8 +28,7 @@ pub(super) fn check(ratchet: bool) -> Result<Vec<String>> {
         fs::write(LONG, text)?;
         return Ok(Vec::new());
     }
-    let grown =
-        found.iter().filter(|(name, lines)| recorded.get(*name).is_none_or(|allowed| allowed < lines));
+    let grown = found.iter().filter(|(name, lines)| recorded.get(*name).is_none_or(|allowed| allowed < lines));
     Ok(grown.map(|(name, lines)| format!("{name} has {lines} lines (at most {LINES_MAX})")).collect())
 }
 

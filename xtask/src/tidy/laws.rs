@@ -65,9 +65,7 @@ fn backend_law(metadata: &Metadata, member: &Package, folder: &str) -> Vec<Strin
         .closure(&member.id)
         .into_iter()
         .filter(|dependency| {
-            dependency
-                .folder()
-                .is_some_and(|folder| self::backend(&folder).is_some_and(|other| other != backend))
+            dependency.folder().is_some_and(|folder| self::backend(&folder).is_some_and(|other| other != backend))
         })
         .map(|dependency| format!("backend {backend} may not see {}", dependency.name))
         .collect()

@@ -39,13 +39,9 @@ pub(super) fn check(ratchet: bool) -> Result<Vec<String>> {
     let new = found.keys().filter(|name| !recorded.contains(*name));
     if ratchet {
         let lines: Vec<&str> = found.keys().copied().collect();
-        fs::write(
-            DUPLICATES,
-            format!("# Crates in several versions; may only shrink.\n{}\n", lines.join("\n")),
-        )?;
+        fs::write(DUPLICATES, format!("# Crates in several versions; may only shrink.\n{}\n", lines.join("\n")))?;
     } else {
-        complaints
-            .extend(new.map(|name| format!("{name} occurs in several versions: {}", found[name].join(", "))));
+        complaints.extend(new.map(|name| format!("{name} occurs in several versions: {}", found[name].join(", "))));
     }
     Ok(complaints)
 }
@@ -72,8 +68,5 @@ fn trusted_duplicates(metadata: &Metadata) -> Vec<String> {
     };
     let closure = metadata.closure(&module.id);
     let found = duplicates(closure.iter().map(|package| (&*package.name, &*package.version)));
-    found
-        .into_iter()
-        .map(|(name, versions)| format!("{name} is trusted in {}", versions.join(" and ")))
-        .collect()
+    found.into_iter().map(|(name, versions)| format!("{name} is trusted in {}", versions.join(" and "))).collect()
 }

@@ -24,11 +24,7 @@ const FLAGS: &[&str] = &[
 ];
 
 /// Builds the final crate and gives the path of the program.
-pub(crate) fn build(
-    order: &BuildOrder<'_>,
-    folder: &Path,
-    framework: &Path,
-) -> Result<PathBuf, PlatformError> {
+pub(crate) fn build(order: &BuildOrder<'_>, folder: &Path, framework: &Path) -> Result<PathBuf, PlatformError> {
     let host = host()?;
     let target = target_folder(order)?;
     let mut command = cargo();
@@ -94,9 +90,7 @@ fn flags(order: &BuildOrder<'_>, folder: &Path, framework: &Path) -> OsString {
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What surrounds this program's own build must not leak into the image.
-    for name in
-        ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_WRAPPER"]
-    {
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_WRAPPER"] {
         command.env_remove(name);
     }
     command

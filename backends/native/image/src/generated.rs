@@ -4,6 +4,7 @@ use crate::{bad, system};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use veritee_ids::CipherId;
 use veritee_platform::{BuildOrder, PlatformError};
 
 /// What is known of the author's crate.
@@ -18,19 +19,14 @@ pub(crate) fn read_module(order: &BuildOrder<'_>) -> Result<Module, PlatformErro
     let text = fs::read_to_string(&path).map_err(system(format!("read {}", path.display())))?;
     let manifest: toml::Table =
         text.parse().map_err(|error| bad(order, &format!("{} is no manifest: {error}", path.display())))?;
-    let package =
-        manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
+    let package = manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
     let package = package.ok_or_else(|| bad(order, &format!("{} names no package", path.display())))?;
     let folder = order.source.canonicalize().map_err(system(format!("find {}", order.source.display())))?;
     Ok(Module { package: package.to_owned(), folder })
 }
 
 /// Writes the final crate below the target folder; unchanged files are left alone, so that cargo sees no change.
-pub(crate) fn write(
-    order: &BuildOrder<'_>,
-    module: &Module,
-    framework: &Path,
-) -> Result<PathBuf, PlatformError> {
+pub(crate) fn write(order: &BuildOrder<'_>, module: &Module, framework: &Path) -> Result<PathBuf, PlatformError> {
     let folder = order.target.join("veritee/native").join(order.module);
     fs::create_dir_all(folder.join("src")).map_err(system(format!("make {}", folder.display())))?;
     let folder = folder.canonicalize().map_err(system(format!("find {}", folder.display())))?;
@@ -42,12 +38,22 @@ pub(crate) fn write(
     Ok(folder)
 }
 
+/// Whether a connection of the module has a cipher beyond those that every image links.
+fn all_ciphers(order: &BuildOrder<'_>) -> bool {
+    order.ciphers.contains(&CipherId::Spongent128)
+}
+
 fn manifest(order: &BuildOrder<'_>, module: &Module, framework: &Path) -> String {
+    let ciphers = if all_ciphers(order) {
+        format!("veritee-ciphers = {{ path = {:?} }}\n", framework.join("ciphers/all"))
+    } else {
+        String::new()
+    };
     format!(
         "# Generated; changes are lost.\n\
          [package]\nname = \"veritee-image-{}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
          [dependencies]\nauthored = {{ path = {:?}, package = {:?} }}\n\
-         veritee-native-runtime = {{ path = {:?} }}\n\n\
+         veritee-native-runtime = {{ path = {:?} }}\n{ciphers}\n\
          [profile.release]\npanic = \"abort\"\nlto = \"fat\"\ncodegen-units = 1\nopt-level = 3\ndebug = false\n\
          strip = \"symbols\"\noverflow-checks = true\n",
         order.module,
@@ -62,9 +68,10 @@ fn program(order: &BuildOrder<'_>) -> String {
         write!(text, "{byte:#04x}, ").expect("a string takes everything");
         text
     });
+    let key = if all_ciphers(order) { "veritee_ciphers::AeadKey" } else { "veritee_native_runtime::StandardKey" };
     format!(
         "// Generated; changes are lost.\n#![no_std]\n#![no_main]\n\nveritee_native_runtime::image!(\n    \
-         program = authored::__veritee::Program,\n    rows = authored::__veritee::ROWS,\n    \
+         program = authored::__veritee::Program,\n    key = {key},\n    rows = authored::__veritee::ROWS,\n    \
          tokens = authored::__veritee::TOKENS,\n    owner = [{owner}],\n);\n"
     )
 }

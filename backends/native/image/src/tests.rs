@@ -10,13 +10,7 @@ fn repository() -> PathBuf {
 /// Test images share one folder below the workspace's target folder: they are built once.
 fn target() -> PathBuf {
     let program = std::env::current_exe().unwrap();
-    program
-        .ancestors()
-        .find(|folder| folder.ends_with("debug"))
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("test-images")
+    program.ancestors().find(|folder| folder.ends_with("debug")).unwrap().parent().unwrap().join("test-images")
 }
 
 fn build(framework: &Path, source: &Path, target: &Path) -> Result<BuiltImage, PlatformError> {
@@ -26,6 +20,7 @@ fn build(framework: &Path, source: &Path, target: &Path) -> Result<BuiltImage, P
         source,
         target,
         owner: &[7; 32],
+        ciphers: &[],
         talk: &|_| (),
     })
 }
@@ -48,10 +43,7 @@ fn a_module_that_does_not_compile_says_why() {
     fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
     fs::write(folder.path().join("src/lib.rs"), "#![no_std]\nfn broken() -> u8 { \"text\" }\n").unwrap();
     let error = build(&repository(), folder.path(), &folder.path().join("target")).unwrap_err();
-    assert!(
-        matches!(&error, PlatformError::Build { output, .. } if output.contains("mismatched types")),
-        "{error}"
-    );
+    assert!(matches!(&error, PlatformError::Build { output, .. } if output.contains("mismatched types")), "{error}");
 }
 
 #[test]

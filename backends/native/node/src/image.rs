@@ -43,12 +43,7 @@ pub(crate) fn map(bytes: &[u8]) -> Result<Entry, String> {
     let span = usize::try_from(plan.span).map_err(|_| "too large")?;
     // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing.
     let base = unsafe {
-        rustix::mm::mmap_anonymous(
-            std::ptr::null_mut(),
-            span,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::PRIVATE,
-        )
+        rustix::mm::mmap_anonymous(std::ptr::null_mut(), span, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
     };
     let base = base.map_err(|error| format!("it cannot be mapped: {error}"))?;
     for segment in &plan.segments {
@@ -67,9 +62,7 @@ pub(crate) fn map(bytes: &[u8]) -> Result<Entry, String> {
         protect(base, segment)?;
     }
     // SAFETY: `plan` checked that the entry lies in an executable segment; the image builder put `veritee_enter` there.
-    Ok(unsafe {
-        std::mem::transmute::<*mut c_void, Entry>(base.cast::<u8>().add(plan.entry as usize).cast())
-    })
+    Ok(unsafe { std::mem::transmute::<*mut c_void, Entry>(base.cast::<u8>().add(plan.entry as usize).cast()) })
 }
 
 fn protect(base: *mut c_void, segment: &Segment<'_>) -> Result<(), String> {
@@ -103,8 +96,7 @@ fn plan(bytes: &[u8]) -> Result<Plan<'_>, String> {
             _ => {}
         }
     }
-    plan.span =
-        plan.segments.iter().map(|part| part.address + part.length).max().unwrap_or(0).next_multiple_of(PAGE);
+    plan.span = plan.segments.iter().map(|part| part.address + part.length).max().unwrap_or(0).next_multiple_of(PAGE);
     check_segments(&plan)?;
     plan.relocations = relocations(&file, bytes, plan.span)?;
     Ok(plan)
@@ -112,8 +104,7 @@ fn plan(bytes: &[u8]) -> Result<Plan<'_>, String> {
 
 fn segment<'a>(part: &elf::ProgramHeader64<LE>, bytes: &'a [u8]) -> Result<Segment<'a>, String> {
     let data = part.data(LE, bytes).map_err(|()| "a segment lies outside the file")?;
-    let segment =
-        Segment { address: part.p_vaddr(LE), length: part.p_memsz(LE), bytes: data, flags: part.p_flags(LE) };
+    let segment = Segment { address: part.p_vaddr(LE), length: part.p_memsz(LE), bytes: data, flags: part.p_flags(LE) };
     if segment.address >= SPAN_MAX || segment.length >= SPAN_MAX || data.len() as u64 > segment.length {
         return Err("a segment is too large".to_owned());
     }
@@ -163,8 +154,7 @@ fn relocations(file: &ElfFile64<'_, LE>, bytes: &[u8], span: u64) -> Result<Vec<
             && table.saturating_add(size) <= part.p_vaddr(LE) + part.p_filesz(LE)
     });
     let holder = holder.ok_or("its relocations lie outside")?;
-    let start =
-        usize::try_from(holder.p_offset(LE) + (table - holder.p_vaddr(LE))).map_err(|_| "too large")?;
+    let start = usize::try_from(holder.p_offset(LE) + (table - holder.p_vaddr(LE))).map_err(|_| "too large")?;
     let size = usize::try_from(size).map_err(|_| "too large")?;
     let rows = bytes.get(start..start + size).ok_or("its relocations lie outside")?;
     let (rows, rest) = object::pod::slice_from_all_bytes::<elf::Rela64<LE>>(rows)

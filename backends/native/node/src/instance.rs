@@ -49,17 +49,10 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// Starts a runner and waits until it is ready.
-    pub(crate) fn start(
-        program: &Path,
-        arguments: &[OsString],
-        request: &LoadRequest<'_>,
-    ) -> Result<Self, HostError> {
+    pub(crate) fn start(program: &Path, arguments: &[OsString], request: &LoadRequest<'_>) -> Result<Self, HostError> {
         let folder = request.directory;
-        let image =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(names::IMAGE));
-        image
-            .and_then(|mut file| io::Write::write_all(&mut file, request.image))
-            .map_err(failed("write the image"))?;
+        let image = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(names::IMAGE));
+        image.and_then(|mut file| io::Write::write_all(&mut file, request.image)).map_err(failed("write the image"))?;
         let mapping = Mapping::create(&folder.join(names::RING)).map_err(failed("make the ring"))?;
         let bells = [names::BELL_IN, names::BELL_OUT].map(|name| Bell::create(&folder.join(name)));
         let [bell_in, bell_out] = bells.map(|bell| bell.map_err(failed("make a doorbell")));
@@ -91,8 +84,7 @@ impl Instance {
         let pid = fs::read_to_string(folder.join(names::PID)).map_err(|_| nothing())?;
         let process = process_of(pid.trim().parse().map_err(|_| nothing())?).map_err(|_| nothing())?;
         let mapping = Mapping::open(&folder.join(names::RING)).map_err(failed("open the ring"))?;
-        let bells =
-            [names::BELL_IN, names::BELL_OUT].map(|name| Bell::open(&folder.join(name), OFlags::NONBLOCK));
+        let bells = [names::BELL_IN, names::BELL_OUT].map(|name| Bell::open(&folder.join(name), OFlags::NONBLOCK));
         let [bell_in, bell_out] = bells.map(|bell| bell.map_err(failed("open a doorbell")));
         let instance = Self::new(mapping, (bell_in?, bell_out?), process);
         instance.bell_out.ring();
@@ -116,10 +108,8 @@ impl Instance {
     fn wait_until_ready(&mut self, folder: &Path) -> Result<(), HostError> {
         let limit = Timespec { tv_sec: START_SECONDS, tv_nsec: 0 };
         while self.mapping.state().load(Ordering::Acquire) != READY {
-            let mut waits =
-                [PollFd::new(&self.bell_out, PollFlags::IN), PollFd::new(&self.process, PollFlags::IN)];
-            let ready = poll(&mut waits, Some(&limit))
-                .map_err(|error| failed("wait for the runner")(error.into()))?;
+            let mut waits = [PollFd::new(&self.bell_out, PollFlags::IN), PollFd::new(&self.process, PollFlags::IN)];
+            let ready = poll(&mut waits, Some(&limit)).map_err(|error| failed("wait for the runner")(error.into()))?;
             let ended = !waits[1].revents().is_empty();
             self.bell_out.take();
             if ended || ready == 0 {
@@ -147,8 +137,7 @@ fn process_of(pid: u32) -> io::Result<OwnedFd> {
 fn why_not_started(death: Option<Death>, folder: &Path) -> HostError {
     let log = fs::read_to_string(folder.join(names::LOG)).unwrap_or_default();
     let last = log.lines().last().map(str::to_owned);
-    let reason =
-        last.or_else(|| death.map(|death| death.reason)).unwrap_or_else(|| "no answer in time".to_owned());
+    let reason = last.or_else(|| death.map(|death| death.reason)).unwrap_or_else(|| "no answer in time".to_owned());
     HostError::BadImage { reason }
 }
 

@@ -138,11 +138,7 @@ impl Mapping {
             // SAFETY: `split` gives ranges inside the data of one ring; the destination is private memory. The other side
             // may write there at the same time: the bytes are then arbitrary, and are checked like any others.
             unsafe {
-                std::ptr::copy_nonoverlapping(
-                    self.base.as_ptr().add(data + offset),
-                    place.as_mut_ptr(),
-                    length,
-                );
+                std::ptr::copy_nonoverlapping(self.base.as_ptr().add(data + offset), place.as_mut_ptr(), length);
             }
         }
     }
@@ -305,8 +301,7 @@ impl Consumer {
         }
         let mut header = [0; RECORD_HEADER_BYTES];
         self.mapping.read(self.lane.data(), self.next, &mut header);
-        let [length, tag] =
-            [0, 4].map(|at| u32::from_le_bytes(std::array::from_fn(|byte| header[at + byte])));
+        let [length, tag] = [0, 4].map(|at| u32::from_le_bytes(std::array::from_fn(|byte| header[at + byte])));
         let length = usize::try_from(length).map_err(|_| Broken)?;
         if length > BODY_BYTES_MAX || record_bytes(length) as u64 > waiting {
             return Err(Broken);

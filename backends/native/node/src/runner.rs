@@ -14,8 +14,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
+use veritee_host::{OutputReader, OutputRecord};
 use veritee_ids::Status;
-use veritee_wire::{OutputReader, OutputRecord};
 
 /// Operation of the first entry into an image.
 const BOOT: u32 = 0;

@@ -1,8 +1,6 @@
 //! What is taken away from a runner before it enters the image: files, network, other processes, system calls.
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr as _, RulesetStatus, Scope,
-};
+use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr as _, RulesetStatus, Scope};
 use rustix::process::{Resource, Rlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
@@ -62,27 +60,22 @@ fn landlock() -> Result<(), String> {
         .and_then(|ruleset| ruleset.scope(Scope::from_all(ABI::V6)))
         .and_then(Ruleset::create)
         .map_err(|error| format!("Landlock is refused: {error}"))?;
-    let status = ruleset
-        .no_new_privs(true)
-        .restrict_self()
-        .map_err(|error| format!("Landlock is refused: {error}"))?;
+    let status = ruleset.no_new_privs(true).restrict_self().map_err(|error| format!("Landlock is refused: {error}"))?;
     if status.ruleset == RulesetStatus::NotEnforced {
-        return Err("this kernel has no Landlock; start the node with `allow_unconfined = true` to run native modules \
+        return Err(
+            "this kernel has no Landlock; start the node with `allow_unconfined = true` to run native modules \
                     anyway"
-            .to_owned());
+                .to_owned(),
+        );
     }
     Ok(())
 }
 
 fn seccomp() -> Result<(), String> {
-    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
-        ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
-    let architecture =
-        std::env::consts::ARCH.try_into().map_err(|error| format!("no filter for it: {error:?}"))?;
-    let filter: BpfProgram =
-        SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, architecture)
-            .and_then(TryInto::try_into)
-            .map_err(|error| format!("the filter of system calls is refused: {error}"))?;
-    seccompiler::apply_filter(&filter)
-        .map_err(|error| format!("the filter of system calls is refused: {error}"))
+    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+    let architecture = std::env::consts::ARCH.try_into().map_err(|error| format!("no filter for it: {error:?}"))?;
+    let filter: BpfProgram = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, architecture)
+        .and_then(TryInto::try_into)
+        .map_err(|error| format!("the filter of system calls is refused: {error}"))?;
+    seccompiler::apply_filter(&filter).map_err(|error| format!("the filter of system calls is refused: {error}"))
 }

@@ -92,10 +92,7 @@ fn the_sandbox_leaves_no_files_and_no_network() {
         let line = status.lines().find(|line| line.starts_with(name)).expect("a field");
         line.split_whitespace().nth(1).expect("a value").to_owned()
     };
-    assert_eq!(
-        (field("NoNewPrivs:"), field("Seccomp:"), field("Threads:")),
-        ("1".into(), "2".into(), "1".into())
-    );
+    assert_eq!((field("NoNewPrivs:"), field("Seccomp:"), field("Threads:")), ("1".into(), "2".into(), "1".into()));
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives").count();
     assert_eq!(files, 6, "standard files, two doorbells, the lock");
 }
@@ -104,8 +101,7 @@ fn the_sandbox_leaves_no_files_and_no_network() {
 fn nonsense_in_the_call_ring_ends_only_the_module() {
     let mut native = Native::start(image());
     assert_eq!(take_apart(&native.enter(Op::Attest, &[0; 16])).result.status, Status::Accepted);
-    let mut ring =
-        std::fs::OpenOptions::new().write(true).open(native.folder.path().join("ring")).expect("a ring");
+    let mut ring = std::fs::OpenOptions::new().write(true).open(native.folder.path().join("ring")).expect("a ring");
     std::io::Seek::seek(&mut ring, std::io::SeekFrom::Start(64)).expect("seekable");
     std::io::Write::write_all(&mut ring, &[0xff; 8]).expect("writable");
     let _ = native.hosted.push(9, Op::Attest, &[0; 16]);

@@ -8,13 +8,15 @@
 mod memory;
 
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
 use veritee_ids::{CipherId, Freshness};
 use veritee_module::{Module, Program};
-use veritee_seal::OwnerKey;
+use veritee_seal::{Aead, OwnerKey};
 use veritee_tee::{EVIDENCE_BYTES_MAX, NoEntropy, NoEvidence, Root, Tee};
 
 pub use veritee_module;
+pub use veritee_seal::StandardKey;
 pub use veritee_wire;
 
 /// Operation of the first entry; its input is the image's measurement, 32 bytes.
@@ -22,12 +24,14 @@ pub const BOOT: u32 = 0;
 
 /// The native platform, from inside.
 #[derive(Debug)]
-pub struct Native {
+pub struct Native<K> {
     owner: OwnerKey,
     measurement: [u8; 32],
+    ciphers: PhantomData<K>,
 }
 
-impl Tee for Native {
+impl<K: Aead> Tee for Native<K> {
+    type Key = K;
     const CONTROL_CIPHER: CipherId = CipherId::Aes128Gcm;
 
     fn freshness(&self) -> Freshness {
@@ -35,46 +39,34 @@ impl Tee for Native {
     }
 
     fn random(&mut self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        bytes.chunks_mut(8).try_for_each(|chunk| {
+        for chunk in bytes.chunks_mut(8) {
             let drawn = random_word().ok_or(NoEntropy)?.to_le_bytes();
             chunk.iter_mut().zip(drawn).for_each(|(place, byte)| *place = byte);
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     fn root(&self) -> Root<'_> {
         Root::Agreement(self.owner)
     }
 
-    fn evidence(
-        &mut self,
-        transcript: &[u8],
-        evidence: &mut [u8; EVIDENCE_BYTES_MAX],
-    ) -> Result<usize, NoEvidence> {
-        let length = transcript.len() + self.measurement.len();
-        let parts = transcript.iter().chain(&self.measurement);
-        evidence
-            .get_mut(..length)
-            .ok_or(NoEvidence)?
-            .iter_mut()
-            .zip(parts)
-            .for_each(|(place, byte)| *place = *byte);
-        Ok(length)
+    fn evidence(&mut self, transcript: &[u8], evidence: &mut [u8; EVIDENCE_BYTES_MAX]) -> Result<usize, NoEvidence> {
+        let (front, rest) = evidence.split_at_mut_checked(transcript.len()).ok_or(NoEvidence)?;
+        front.copy_from_slice(transcript);
+        *rest.first_chunk_mut().ok_or(NoEvidence)? = self.measurement;
+        Ok(transcript.len() + self.measurement.len())
     }
 }
 
 /// A word from the processor's random number generator, which may be exhausted for a moment.
 #[cfg(target_arch = "x86_64")]
 fn random_word() -> Option<u64> {
-    for _ in 0..16 {
+    (0..16).find_map(|_| {
         let (word, drawn): (u64, u8);
         // SAFETY: RDRAND writes two registers and flags; every x86-64 processor since 2012 has it, others fault and die.
         unsafe { core::arch::asm!("rdrand {}", "setc {}", out(reg) word, out(reg_byte) drawn) };
-        if drawn == 1 {
-            return Some(word);
-        }
-    }
-    None
+        (drawn == 1).then_some(word)
+    })
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -108,12 +100,9 @@ impl<M> Cell<M> {
 /// # Safety
 /// 1. `input` points to `input_length` bytes, `output` to `output_length` bytes, which nobody else touches meanwhile.
 /// 2. They do not overlap each other nor the image.
-pub unsafe fn enter<P: Program, const ROWS: usize, const TOKENS: usize, const STATE: usize>(
-    cell: &Cell<Module<Native, P, ROWS, TOKENS, STATE>>,
-    owner: [u8; 32],
-    op: u32,
-    (input, input_length): (*mut u8, usize),
-    (output, output_length): (*mut u8, usize),
+pub unsafe fn enter<K: Aead, P: Program, const ROWS: usize, const TOKENS: usize, const STATE: usize>(
+    cell: &Cell<Module<Native<K>, P, ROWS, TOKENS, STATE>>, owner: [u8; 32], op: u32,
+    (input, input_length): (*mut u8, usize), (output, output_length): (*mut u8, usize),
 ) -> usize {
     if cell.entered.swap(true, Ordering::Acquire) {
         return 0;
@@ -134,13 +123,11 @@ pub unsafe fn enter<P: Program, const ROWS: usize, const TOKENS: usize, const ST
 }
 
 /// Begins the activation: the only thing that an image does before it has a module. Gives 1 if it did.
-fn boot<P: Program, const ROWS: usize, const TOKENS: usize, const STATE: usize>(
-    place: &mut Option<Module<Native, P, ROWS, TOKENS, STATE>>,
-    owner: [u8; 32],
-    input: &[u8],
+fn boot<K: Aead, P: Program, const ROWS: usize, const TOKENS: usize, const STATE: usize>(
+    place: &mut Option<Module<Native<K>, P, ROWS, TOKENS, STATE>>, owner: [u8; 32], input: &[u8],
 ) -> usize {
     let Ok(measurement) = input.try_into() else { return 0 };
-    *place = Module::new(Native { owner: OwnerKey(owner), measurement }).ok();
+    *place = Module::new(Native { owner: OwnerKey(owner), measurement, ciphers: PhantomData }).ok();
     usize::from(place.is_some())
 }
 
@@ -158,10 +145,9 @@ pub fn die() -> ! {
 /// Defines everything that the final crate of an image needs: port table, module, entry, panic handler.
 #[macro_export]
 macro_rules! image {
-    (program = $program:ty, rows = $rows:expr, tokens = $tokens:expr, owner = $owner:expr $(,)?) => {
+    (program = $program:ty, key = $key:ty, rows = $rows:expr, tokens = $tokens:expr, owner = $owner:expr $(,)?) => {
         const STATE: usize = <$program as $crate::veritee_module::Program>::STATE_BYTES;
-        const PORTS: &[$crate::veritee_wire::ports::PortInfo] =
-            <$program as $crate::veritee_module::Program>::PORTS;
+        const PORTS: &[$crate::veritee_wire::ports::PortInfo] = <$program as $crate::veritee_module::Program>::PORTS;
         const TABLE_BYTES: usize = $crate::veritee_wire::ports::table_bytes(PORTS.len());
 
         #[used]
@@ -170,7 +156,7 @@ macro_rules! image {
             $crate::veritee_wire::ports::encode_table(PORTS, $rows as u16, $tokens as u16, STATE as u32);
 
         static MODULE: $crate::Cell<
-            $crate::veritee_module::Module<$crate::Native, $program, { $rows }, { $tokens }, STATE>,
+            $crate::veritee_module::Module<$crate::Native<$key>, $program, { $rows }, { $tokens }, STATE>,
         > = $crate::Cell::new();
 
         /// The image's entry.
@@ -179,11 +165,7 @@ macro_rules! image {
         /// As for `veritee_native_runtime::enter`.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn veritee_enter(
-            op: u32,
-            input: *mut u8,
-            input_length: usize,
-            output: *mut u8,
-            output_length: usize,
+            op: u32, input: *mut u8, input_length: usize, output: *mut u8, output_length: usize,
         ) -> usize {
             // SAFETY: handed on to the caller.
             unsafe { $crate::enter(&MODULE, $owner, op, (input, input_length), (output, output_length)) }

@@ -11,43 +11,11 @@ use core::arch::asm;
 /// As for C's `memcpy`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
-    if length >= 512 {
-        // SAFETY: the caller's contract; the instruction copies `length` bytes.
-        unsafe {
-            asm!("rep movsb", inout("rcx") length => _, inout("rdi") to => _, inout("rsi") from => _, options(nostack))
-        };
-        return to;
-    }
-    let mut at = 0;
-    while at + 16 <= length {
-        // SAFETY: sixteen bytes from `at` on are inside both ranges.
-        unsafe { copy16(to.add(at), from.add(at)) };
-        at += 16;
-    }
-    if at < length && length >= 16 {
-        // SAFETY: the last sixteen bytes are inside both ranges; some are copied twice.
-        unsafe { copy16(to.add(length - 16), from.add(length - 16)) };
-        return to;
-    }
-    while at < length {
-        // SAFETY: `at` is inside both ranges.
-        unsafe {
-            asm!("mov {0}, byte ptr [{1}]", "mov byte ptr [{2}], {0}", out(reg_byte) _, in(reg) from.add(at), in(reg) to.add(at), options(nostack))
-        };
-        at += 1;
-    }
-    to
-}
-
-/// Copies sixteen bytes, by instructions that the compiler cannot turn into a call of `memcpy`.
-///
-/// # Safety
-/// Both ranges are valid.
-unsafe fn copy16(to: *mut u8, from: *const u8) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract; the instruction copies `length` bytes.
     unsafe {
-        asm!("movups {0}, [{1}]", "movups [{2}], {0}", out(xmm_reg) _, in(reg) from, in(reg) to, options(nostack))
+        asm!("rep movsb", inout("rcx") length => _, inout("rdi") to => _, inout("rsi") from => _, options(nostack))
     };
+    to
 }
 
 /// Copies between ranges that may overlap.
@@ -57,12 +25,8 @@ unsafe fn copy16(to: *mut u8, from: *const u8) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
     if (to as usize).wrapping_sub(from as usize) >= length {
-        // SAFETY: `to` does not start inside `from`, so copying forwards reads every byte before it is overwritten:
-        // `rep movsb` goes byte by byte.
-        unsafe {
-            asm!("rep movsb", inout("rcx") length => _, inout("rdi") to => _, inout("rsi") from => _, options(nostack))
-        };
-        return to;
+        // SAFETY: the caller's contract; `to` does not start inside `from`, so every byte is read before it is written.
+        return unsafe { memcpy(to, from, length) };
     }
     let mut at = length;
     while at > 0 {
@@ -82,9 +46,7 @@ pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, length: usize) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, length: usize) -> *mut u8 {
     // SAFETY: the caller's contract; the instruction writes `length` bytes.
-    unsafe {
-        asm!("rep stosb", inout("rcx") length => _, inout("rdi") to => _, in("al") byte as u8, options(nostack))
-    };
+    unsafe { asm!("rep stosb", inout("rcx") length => _, inout("rdi") to => _, in("al") byte as u8, options(nostack)) };
     to
 }
 

@@ -50,18 +50,13 @@ impl OwnerPlatform for NativeOwner {
     }
 
     fn verify(
-        &self,
-        evidence: &[u8],
-        challenge: Challenge,
-        measurement: &[u8],
-        policy: &VerifyPolicy,
+        &self, evidence: &[u8], challenge: Challenge, measurement: &[u8], policy: &VerifyPolicy,
     ) -> Result<Verified, PlatformError> {
         if evidence.len() != QUOTED_BYTES + MEASUREMENT_BYTES {
             return Err(PlatformError::MalformedEvidence);
         }
         let (quoted, stated) = evidence.split_at(QUOTED_BYTES);
-        let (statement, _) =
-            Transcript::decode_front(quoted).map_err(|_| PlatformError::MalformedEvidence)?;
+        let (statement, _) = Transcript::decode_front(quoted).map_err(|_| PlatformError::MalformedEvidence)?;
         same("label", Label::Transcript.word(), statement.label.word())?;
         same("protocol version", PROTOCOL_VERSION, statement.version)?;
         same("challenge", challenge, statement.challenge)?;
@@ -87,9 +82,7 @@ impl std::fmt::Display for Hex<'_> {
 }
 
 fn same(
-    claim: &'static str,
-    expected: impl std::fmt::Display,
-    actual: impl std::fmt::Display,
+    claim: &'static str, expected: impl std::fmt::Display, actual: impl std::fmt::Display,
 ) -> Result<(), PlatformError> {
     let (expected, actual) = (expected.to_string(), actual.to_string());
     if expected == actual { Ok(()) } else { Err(PlatformError::ClaimDiffers { claim, expected, actual }) }
@@ -99,8 +92,7 @@ fn allowed(policy: &VerifyPolicy, freshness: Freshness) -> Result<(), PlatformEr
     if !policy.allow_simulated.iter().any(|allowed| allowed == "native") {
         return Err(PlatformError::Policy {
             what: "native modules, which nothing protects from their node".to_owned(),
-            advice: "name it in the descriptor's policy (`allow: [native]`) if that is what you want"
-                .to_owned(),
+            advice: "name it in the descriptor's policy (`allow: [native]`) if that is what you want".to_owned(),
         });
     }
     let good = [Freshness::HardwareRng, Freshness::PersistentCounter];
@@ -110,9 +102,6 @@ fn allowed(policy: &VerifyPolicy, freshness: Freshness) -> Result<(), PlatformEr
     }
     Err(PlatformError::Policy {
         what: format!("activation ids from {}", freshness.word()),
-        advice: format!(
-            "name it in the descriptor's policy (`freshness: [{}]`) if you accept it",
-            freshness.word()
-        ),
+        advice: format!("name it in the descriptor's policy (`freshness: [{}]`) if you accept it", freshness.word()),
     })
 }

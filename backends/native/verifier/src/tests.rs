@@ -23,10 +23,7 @@ fn evidence() -> Vec<u8> {
 }
 
 fn verify(
-    evidence: &[u8],
-    challenge: Challenge,
-    measurement: &[u8],
-    allow: &[&str],
+    evidence: &[u8], challenge: Challenge, measurement: &[u8], allow: &[&str],
 ) -> Result<Verified, PlatformError> {
     let allow_simulated = allow.iter().map(|name| (*name).to_owned()).collect();
     let policy = VerifyPolicy { allow_simulated, freshness: Vec::new() };
@@ -51,9 +48,6 @@ fn each_difference_is_named() {
     for length in [0, 46, 109, 111] {
         let mut cut = evidence();
         cut.resize(length, 0);
-        assert!(matches!(
-            verify(&cut, CHALLENGE, &[0xaa; 32], &["native"]),
-            Err(PlatformError::MalformedEvidence)
-        ));
+        assert!(matches!(verify(&cut, CHALLENGE, &[0xaa; 32], &["native"]), Err(PlatformError::MalformedEvidence)));
     }
 }

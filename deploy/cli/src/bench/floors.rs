@@ -4,8 +4,9 @@ use anyhow::{Context, Result};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
+use veritee_ciphers::AeadKey;
 use veritee_ids::{CipherId, Counter, Direction};
-use veritee_seal::{AeadKey, Nonce, Secret};
+use veritee_seal::{Aead, Nonce, Secret};
 use veritee_wire::Layout;
 use veritee_wire::layout::EventAssociated;
 
@@ -44,7 +45,7 @@ pub(super) fn tcp_echo(bytes: usize) -> Result<Vec<f64>> {
 
 /// Events that one thread seals and opens in a second, with nothing else around it.
 pub(super) fn seals_per_second(cipher: CipherId, bytes: usize) -> f64 {
-    let key = AeadKey::new(cipher, &Secret::new([7; 16]));
+    let key = AeadKey::of(cipher, &Secret::new([7; 16]));
     let associated = [0; EventAssociated::BYTES];
     let mut body = vec![0x5a; bytes];
     let (start, mut counter) = (Instant::now(), Counter(0));

@@ -47,8 +47,7 @@ impl Images {
     /// Index of an entry among the ports of a module.
     fn entry(&self, module: &str, name: &str) -> Result<u16> {
         let ports = &self.built.get(module).with_context(|| format!("no module {module}"))?.ports.ports;
-        let index =
-            ports.iter().position(|port| port.name == name).with_context(|| format!("no entry {name}"))?;
+        let index = ports.iter().position(|port| port.name == name).with_context(|| format!("no entry {name}"))?;
         Ok(u16::try_from(index)?)
     }
 }
@@ -93,18 +92,14 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) async fn set_up(
-        images: &Images,
-        throwaway: &mut Throwaway,
-        settings: Settings,
-        printer: &Printer,
+        images: &Images, throwaway: &mut Throwaway, settings: Settings, printer: &Printer,
     ) -> Result<Self> {
         let talk = Warnings(printer);
         let names: Vec<String> = images.loaded.descriptor.nodes.keys().cloned().collect();
         let fleet = throwaway.start(&names, settings, &talk).await?;
         let mut state = State::open(&throwaway.state(), &images.loaded.descriptor.application)?;
         let target = resolve(&images.loaded.descriptor, &images.built, &mut state)?;
-        bring_up(Place { target: &target, fleet: &fleet, owner: &images.owner, talk: &talk }, &mut state)
-            .await?;
+        bring_up(Place { target: &target, fleet: &fleet, owner: &images.owner, talk: &talk }, &mut state).await?;
         let entry = |module: &str, name: &str| -> Result<Entry> {
             let node = fleet.node(module)?.clone();
             Ok(Entry { node, module: name_of(&state, module), index: images.entry(module, name)? })
@@ -197,8 +192,7 @@ impl Rig {
             bail!("at most {} idle connections", u16::MAX - IDLE_FIRST)
         };
         for connection in IDLE_FIRST..last {
-            let remote =
-                |node: &Node| Remote::Node { address: node.address.clone(), identity: node.identity };
+            let remote = |node: &Node| Remote::Node { address: node.address.clone(), identity: node.identity };
             let route = Request::RouteIn {
                 application: self.application,
                 connection,

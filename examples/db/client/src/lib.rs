@@ -69,9 +69,7 @@ impl Client {
         self.last = match outcome {
             Ok(record) => Answer { outcome: Outcome::Found, record, ..Answer::default() },
             Err(Refusal::Refused(_)) => Answer { outcome: Outcome::NotFound, ..Answer::default() },
-            Err(Refusal::Malformed | Refusal::Aborted) => {
-                Answer { outcome: Outcome::Failed, ..Answer::default() }
-            }
+            Err(Refusal::Malformed | Refusal::Aborted) => Answer { outcome: Outcome::Failed, ..Answer::default() },
         };
     }
 

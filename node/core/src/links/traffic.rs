@@ -15,12 +15,7 @@ use veritee_ids::limits::{FRAME_HEADER_BYTES, TAG_BYTES};
 impl Router {
     /// A frame along a connection arrived.
     pub(super) fn arrived(
-        &mut self,
-        now: Time,
-        link: LinkIndex,
-        channel: u32,
-        whole: &[u8],
-        first: bool,
+        &mut self, now: Time, link: LinkIndex, channel: u32, whole: &[u8], first: bool,
     ) -> Result<(), LinkFault> {
         match self.links[link].theirs.get(channel as usize) {
             Some(Theirs::Bound(app, connection)) => {
@@ -36,12 +31,7 @@ impl Router {
 
     /// A frame against a connection arrived.
     pub(super) fn replied(
-        &mut self,
-        now: Time,
-        link: LinkIndex,
-        channel: u32,
-        whole: &[u8],
-        first: bool,
+        &mut self, now: Time, link: LinkIndex, channel: u32, whole: &[u8], first: bool,
     ) -> Result<(), LinkFault> {
         match self.links[link].ours.get(channel as usize) {
             Some(Some((app, connection))) => {
@@ -54,13 +44,7 @@ impl Router {
         }
     }
 
-    fn take_arrived(
-        &mut self,
-        now: Time,
-        index: LaneIndex,
-        whole: &[u8],
-        first: bool,
-    ) -> Result<(), LinkFault> {
+    fn take_arrived(&mut self, now: Time, index: LaneIndex, whole: &[u8], first: bool) -> Result<(), LinkFault> {
         if whole.len() < FRONT_BYTES + FRAME_HEADER_BYTES + 2 + TAG_BYTES {
             return Err(LinkFault::Malformed);
         }
@@ -92,12 +76,7 @@ impl Router {
     }
 
     pub(super) fn verdicts_arrived(
-        &mut self,
-        now: Time,
-        link: LinkIndex,
-        channel: u32,
-        body: &[u8],
-        backward: bool,
+        &mut self, now: Time, link: LinkIndex, channel: u32, body: &[u8], backward: bool,
     ) -> Result<(), LinkFault> {
         let run = message::verdicts(body).ok_or(LinkFault::Malformed)?;
         let state = &self.links[link];

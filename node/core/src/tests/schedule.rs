@@ -1,8 +1,6 @@
 //! A small world with two nodes and one connection of requests, driven by a seed.
 
-use crate::{
-    Action, AppIndex, Limits, LinkIndex, ModuleIndex, Remote, RouteIn, RouteOut, Router, Time, record,
-};
+use crate::{Action, AppIndex, Limits, LinkIndex, ModuleIndex, Remote, RouteIn, RouteOut, Router, Time, record};
 use std::collections::VecDeque;
 use veritee_ids::{ConnectionId, Counter, Epoch, FrameKind, Op, Status};
 use veritee_wire::layout::{EntryResult, Frame};
@@ -28,8 +26,7 @@ impl Dice {
 
 pub(super) fn frame(connection: u16, kind: FrameKind, counter: u64) -> Vec<u8> {
     let mut bytes = vec![0x5a; 50];
-    let header =
-        Frame { connection: ConnectionId(connection), kind, epoch: Epoch(1), counter: Counter(counter) };
+    let header = Frame { connection: ConnectionId(connection), kind, epoch: Epoch(1), counter: Counter(counter) };
     header.encode(&mut bytes).unwrap();
     bytes
 }
@@ -38,7 +35,7 @@ pub(super) fn output(status: Status, value: u64, frames: &[Vec<u8>]) -> Vec<u8> 
     let mut bytes = vec![0; 64 + 64 * frames.len()];
     let mut writer = OutputWriter::new(&mut bytes).unwrap();
     for frame in frames {
-        writer.frame(frame.len(), |body| body.copy_from_slice(frame)).unwrap();
+        writer.record(veritee_wire::output::FRAME, frame.len()).unwrap().copy_from_slice(frame);
     }
     let length = writer.finish(EntryResult { status, reserved: 0, value });
     bytes.truncate(length);
@@ -301,11 +298,7 @@ impl World {
         }
         assert_eq!((self.held_outputs(0), self.held_outputs(1)), (0, 0), "rings are empty");
         let [source, target] = self.sides.each_ref().map(|side| &side.disk);
-        assert_eq!(
-            source.len().max(target.len()).min(2),
-            source.len().max(target.len()),
-            "dead segments are deleted"
-        );
+        assert_eq!(source.len().max(target.len()).min(2), source.len().max(target.len()), "dead segments are deleted");
     }
 
     pub(super) fn held_outputs(&self, side: usize) -> usize {
@@ -401,8 +394,7 @@ impl Side {
             std::cmp::Ordering::Greater => output(Status::Gap, self.next, &[]),
             std::cmp::Ordering::Equal => {
                 self.next += 1;
-                let reply =
-                    (header.kind == FrameKind::Request).then(|| frame(CONNECTION, FrameKind::Reply, counter));
+                let reply = (header.kind == FrameKind::Request).then(|| frame(CONNECTION, FrameKind::Reply, counter));
                 output(Status::Accepted, 0, &reply.into_iter().collect::<Vec<_>>())
             }
         }

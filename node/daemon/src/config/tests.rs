@@ -23,19 +23,13 @@ fn a_relative_state_folder_is_beside_the_file() {
 #[test]
 fn sections_are_read() {
     let config =
-        load("state = '/s'\n[log]\nformat = 'json'\n[outbox]\nwait_for_disk = true\n[limits]\nmodules = 3")
-            .unwrap();
-    assert_eq!(
-        (config.log.format, config.outbox.wait_for_disk, config.limits.modules),
-        (LogFormat::Json, true, 3)
-    );
+        load("state = '/s'\n[log]\nformat = 'json'\n[outbox]\nwait_for_disk = true\n[limits]\nmodules = 3").unwrap();
+    assert_eq!((config.log.format, config.outbox.wait_for_disk, config.limits.modules), (LogFormat::Json, true, 3));
 }
 
 #[test]
 fn unknown_keys_are_refused_with_their_line() {
-    for text in
-        ["state = '/s'\nlisten_on = 'x'", "state = '/s'\n[limits]\nmodule = 3", "state = '/s'\n[other]"]
-    {
+    for text in ["state = '/s'\nlisten_on = 'x'", "state = '/s'\n[limits]\nmodule = 3", "state = '/s'\n[other]"] {
         let error = load(text).unwrap_err().to_string();
         assert!(error.contains("unknown field") && error.contains("line"), "{error}");
     }
@@ -43,12 +37,8 @@ fn unknown_keys_are_refused_with_their_line() {
 
 #[test]
 fn values_without_sense_are_refused() {
-    for text in [
-        "listen = []",
-        "[limits]\nconnections = 0",
-        "[outbox]\nsegment_bytes = 1",
-        "[links]\nwindow_bytes = 1",
-    ] {
+    for text in ["listen = []", "[limits]\nconnections = 0", "[outbox]\nsegment_bytes = 1", "[links]\nwindow_bytes = 1"]
+    {
         assert!(matches!(load(&format!("state = '/s'\n{text}")), Err(ConfigError::Value { .. })), "{text}");
     }
 }

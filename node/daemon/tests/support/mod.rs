@@ -12,6 +12,7 @@ use veritee_ids::{ConnectionId, Counter, Epoch, FrameKind, Op, Status};
 use veritee_node::Config;
 use veritee_node_client::{Client, Identity, enrol};
 use veritee_wire::layout::{EntryResult, Frame};
+use veritee_wire::output::{FRAME, REPLY};
 use veritee_wire::{Layout, OutputWriter};
 
 /// What a fake module is.
@@ -39,12 +40,7 @@ impl Module {
         let result = |status, value| EntryResult { status, reserved: 0, value };
         match op {
             Op::Attest | Op::Open | Op::Control => {
-                output
-                    .reply(input.len(), |body| {
-                        body.copy_from_slice(input);
-                        Ok(())
-                    })
-                    .unwrap();
+                output.record(REPLY, input.len()).unwrap().copy_from_slice(input);
                 result(Status::Accepted, 0)
             }
             // Arguments: connection u16, count u32, kind u16.
@@ -124,12 +120,9 @@ pub fn frame_bytes(header: Frame) -> Vec<u8> {
 }
 
 fn write_frame(header: Frame, output: &mut OutputWriter<'_>) {
-    output
-        .frame(96, |body| {
-            body.fill(0x5a);
-            header.encode(body).unwrap();
-        })
-        .unwrap();
+    let body = output.record(FRAME, 96).unwrap();
+    body.fill(0x5a);
+    header.encode(body).unwrap();
 }
 
 /// An instance: outlives the daemon.
@@ -333,15 +326,8 @@ impl Node {
         change(&mut config);
         let (identity, token) = veritee_node::init(&config).unwrap();
         let platform = Fake::default();
-        let mut node = Self {
-            folder,
-            config,
-            platform,
-            handle: None,
-            address: String::new(),
-            identity,
-            token: Some(token),
-        };
+        let mut node =
+            Self { folder, config, platform, handle: None, address: String::new(), identity, token: Some(token) };
         node.up();
         node
     }

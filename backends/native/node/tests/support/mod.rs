@@ -29,6 +29,7 @@ pub(crate) fn image() -> &'static [u8] {
             source: &repository.join("testkit/probe"),
             target: &target,
             owner: &veritee_conformance::desk::owner().public(),
+            ciphers: veritee_ids::CipherId::ALL,
             talk: &|_| (),
         });
         std::fs::read(built.expect("the probe builds").path).expect("the image is there")

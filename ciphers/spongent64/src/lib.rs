@@ -1,10 +1,15 @@
 //! SPONGENT with a 176-bit state: only for emulating small processors, refused by every policy.
+#![no_std]
 
-use crate::permutation::{Variant, WORDS, substitute, swap};
+use veritee_spongent::WrapKey;
+use veritee_spongent::permutation::{Variant, WORDS, substitute, swap};
+
+/// A key of SPONGENT-64.
+pub type Key64 = WrapKey<Spongent64, 8>;
 
 /// SPONGENT with a 176-bit state.
-#[derive(Clone, Copy, Debug)]
-pub enum Spongent64 {}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spongent64;
 
 impl Variant for Spongent64 {
     const ROUNDS: u32 = 90;
@@ -22,8 +27,7 @@ impl Variant for Spongent64 {
             let field = |word: u64| word >> shift & 0xffff;
             field(fields[0]) | field(fields[1]) << 16 | field(fields[2]) << 32
         };
-        let [a, b, c, d] =
-            substitute([plane(0), plane(16), plane(32), plane(48)]).map(|plane| plane & 0xfff_ffff_ffff);
+        let [a, b, c, d] = substitute([plane(0), plane(16), plane(32), plane(48)]).map(|plane| plane & 0xfff_ffff_ffff);
         *words = [a | b << 44, b >> 20 | c << 24, c >> 40 | d << 4, 0, 0, 0];
     }
 }

@@ -1,14 +1,13 @@
-use crate::permutation::{Spongent128, State, Variant};
-use crate::small::Spongent64;
-use crate::{Key, Key64, Unauthentic};
+//! Both strengths against the definition, published values, and vectors of the hardware and its library.
+
+use std::fs;
 use std::path::PathBuf;
-use std::string::{String, ToString};
-use std::vec::Vec;
-use std::{format, fs, vec};
+use veritee_spongent::{Key, Spongent128, State, Unauthentic, Variant};
+use veritee_spongent64::{Key64, Spongent64};
 
 fn hex(text: &str) -> Vec<u8> {
     let text = if text == "-" { "" } else { text };
-    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
+    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hexadecimal")).collect()
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -42,7 +41,7 @@ fn reference(state: &[u8], variant: (usize, u32, u32, &[u32])) -> Vec<u8> {
     now.chunks(8).map(|byte| byte.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit))).collect()
 }
 
-fn permuted<V: Variant>(low: u32, bytes: usize) -> Vec<u8> {
+fn permuted<V: Variant + Default>(low: u32, bytes: usize) -> Vec<u8> {
     let mut state = State::<V>::default();
     state.duplex(low);
     state.words().iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect()
@@ -104,7 +103,7 @@ fn check_wrap(security: &str, fields: &[&str]) {
         assert_eq!(work, hex(body));
         if *bad != "-" {
             let mut work = hex(cipher);
-            let bad = hex(bad).try_into().unwrap();
+            let bad = hex(bad).try_into().expect("a tag");
             assert_eq!(key.unwrap_in_place(&hex(ad), &mut work, &bad), Err(Unauthentic));
             assert!(work.iter().all(|byte| *byte == 0), "what does not open is wiped");
         }
@@ -112,10 +111,8 @@ fn check_wrap(security: &str, fields: &[&str]) {
 }
 
 fn check_keys(security: &str, fields: &[&str]) {
-    let [node, vendor_id, text, a, b, c, d, vendor_key, module_key, verify] = fields else {
-        panic!("{fields:?}")
-    };
-    let word = |text: &str| text.parse::<u16>().unwrap().to_le_bytes();
+    let [node, vendor_id, text, a, b, c, d, vendor_key, module_key, verify] = fields else { panic!("{fields:?}") };
+    let word = |text: &str| text.parse::<u16>().expect("a number").to_le_bytes();
     let mut identity = hex(text);
     identity.extend([a, b, c, d].iter().flat_map(|text| word(text)));
     with_key!(security, hex(node), key, {

@@ -48,6 +48,11 @@ impl Hasher {
 }
 
 /// Something with a fixed little-endian layout. Derive it for structs and enums.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no fixed layout",
+    label = "not a payload",
+    note = "payloads are integers to 64 bits, `bool`, arrays, `veritee::Bytes<N>`, and types with `#[derive(veritee::Payload)]`"
+)]
 pub trait Payload: Sized {
     /// Name of the type.
     const NAME: &'static str;
@@ -67,6 +72,11 @@ pub trait Payload: Sized {
 }
 
 /// What a port can carry: a payload with a name. Derived together with [`Payload`].
+#[diagnostic::on_unimplemented(
+    message = "a port cannot carry `{Self}`",
+    label = "not a message",
+    note = "ports carry structs and enums with `#[derive(veritee::Payload)]`: both ends are compared by name and layout"
+)]
 pub trait Message: Payload {
     /// Encodes into a buffer of the right length and lends the bytes.
     fn give<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R;
@@ -150,14 +160,17 @@ impl Payload for bool {
 
 impl<T: Payload + Copy, const N: usize> Payload for [T; N] {
     const NAME: &'static str = "array";
-    const BYTES_MAX: usize = T::BYTES_MAX * N;
+    const BYTES_MAX: usize = {
+        assert!(N > 0 && !T::TRAILING, "an array has elements, and of fixed length");
+        T::BYTES_MAX * N
+    };
     const TRAILING: bool = false;
     const HASH: TypeHash = Hasher::new("array").field("", T::HASH).bytes(&(N as u64).to_le_bytes()).finish();
     fn put(&self, writer: &mut Writer<'_>) {
         self.iter().for_each(|element| element.put(writer));
     }
     fn take(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        const { assert!(N > 0 && !T::TRAILING, "an array has elements, and of fixed length") };
+        const { _ = Self::BYTES_MAX };
         let mut elements = [T::take(reader)?; N];
         for element in elements.iter_mut().skip(1) {
             *element = T::take(reader)?;

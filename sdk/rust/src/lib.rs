@@ -63,8 +63,16 @@
 //! state is a [`Payload`] and moves in updates).
 #![no_std]
 
+// The macros name this crate from outside; its own tests use them too.
+#[cfg(test)]
+extern crate self as veritee;
+#[cfg(test)]
+extern crate std;
+
 mod bytes;
 mod payload;
+#[cfg(test)]
+mod tests;
 
 pub use bytes::Bytes;
 pub use payload::{Hasher, Message, Payload, decode, encode, restore, save};

@@ -1,1 +1,4 @@
+#[path = "../tests/support/elf.rs"]
+mod elf;
+mod image;
 mod ring;

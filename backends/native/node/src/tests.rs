@@ -2,3 +2,4 @@
 mod elf;
 mod image;
 mod ring;
+mod sandbox;

@@ -172,7 +172,7 @@ impl Model {
 
     fn release(&mut self, count: usize) {
         let count = count.min(self.read);
-        if let Some(end) = self.ends.drain(..count).last() {
+        if let Some(end) = self.ends.drain(..count).next_back() {
             self.consumer.release(end);
         }
         self.records.drain(..count);

@@ -37,7 +37,7 @@ enum Step<'a> {
     /// The owner attests and opens a session, or loses interest in between.
     Open { challenge: u8, finish: bool },
     /// A request of the owner's with any body but a key.
-    Control { kind: u8, body: &'a [u8] },
+    Control { kind: u8, body: [u8; 32], length: u8 },
     /// A request that was sent before.
     Repeat,
     /// The owner gives a key.
@@ -47,7 +47,7 @@ enum Step<'a> {
     /// A sealed frame of a peer, of the kind that the line takes.
     Frame { line: u8, epoch: u8, counter: u8, number: u32 },
     /// A sealed frame of any kind and body.
-    Odd { line: u8, kind: u8, epoch: u8, counter: u8, body: &'a [u8] },
+    Odd { line: u8, kind: u8, epoch: u8, counter: u8, body: [u8; 8], length: u8 },
     /// The reply to the last request that the module emitted.
     Answer { status: u8, number: u32 },
     /// An entry that is called by whoever the node knows.
@@ -63,7 +63,7 @@ pub fn module(data: &[u8]) {
     // Agreement is slow, so it is one of eight.
     let start: u8 = bytes.arbitrary().unwrap_or_default();
     let mut life = Life::new(start % 8 == 1);
-    if start % 4 != 0 {
+    if !start.is_multiple_of(4) {
         life.deploy();
     }
     for _ in 0..STEPS_MAX {
@@ -129,10 +129,10 @@ impl Life {
                 self.enter_with(op, input, usize::from(room));
             }
             Step::Open { challenge, finish } => self.open(challenge, finish),
-            Step::Control { kind, body } => {
+            Step::Control { kind, body, length } => {
                 let kind = ControlKind::try_from(u16::from(kind)).unwrap_or(ControlKind::Status);
                 if kind != ControlKind::SetKey {
-                    self.control(kind, body);
+                    self.control(kind, &body[..usize::from(length) % 33]);
                 }
             }
             Step::Repeat => {
@@ -151,10 +151,10 @@ impl Life {
                 let place = self.near(line, epoch, counter);
                 self.frame(line, kind, place, &number.to_le_bytes());
             }
-            Step::Odd { line, kind, epoch, counter, body } => {
+            Step::Odd { line, kind, epoch, counter, body, length } => {
                 let kind = FrameKind::try_from(u16::from(kind % 4)).unwrap_or(FrameKind::Event);
                 let place = self.near(line, epoch, counter);
-                self.frame(line, kind, place, &padded(body));
+                self.frame(line, kind, place, &padded(&body[..usize::from(length) % 9]));
             }
             Step::Answer { status, number } => self.answer(status, number),
             Step::Entry { port, number } => {

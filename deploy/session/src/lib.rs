@@ -122,7 +122,7 @@ pub fn agree(
 /// # Errors
 /// [`SessionError::MalformedTranscript`].
 pub fn symmetric(secret: &Secret, transcript: &[u8], cipher: CipherId) -> Result<OwnerSession, SessionError> {
-    let statement = Transcript::decode(transcript).map_err(|_| SessionError::MalformedTranscript)?;
+    let statement = whole_statement(transcript)?;
     Ok(OwnerSession::derive(secret, &statement, None, cipher))
 }
 
@@ -131,7 +131,7 @@ pub fn symmetric(secret: &Secret, transcript: &[u8], cipher: CipherId) -> Result
 /// # Errors
 /// [`SessionError::MalformedTranscript`].
 pub fn activation_secret(module_key: &Secret, transcript: &[u8]) -> Result<Secret, SessionError> {
-    let statement = Transcript::decode(transcript).map_err(|_| SessionError::MalformedTranscript)?;
+    let statement = whole_statement(transcript)?;
     let block = veritee_wire::layout::ActivationBlock {
         label: Label::Activation,
         version: PROTOCOL_VERSION,
@@ -145,7 +145,7 @@ pub fn activation_secret(module_key: &Secret, transcript: &[u8]) -> Result<Secre
 /// # Errors
 /// [`SessionError::MalformedTranscript`].
 pub fn symmetric_proof(secret: &Secret, transcript: &[u8]) -> Result<Secret, SessionError> {
-    let statement = Transcript::decode(transcript).map_err(|_| SessionError::MalformedTranscript)?;
+    let statement = whole_statement(transcript)?;
     Ok(derive(secret.expose(), &labelled(&statement, None, Label::Evidence)))
 }
 
@@ -153,10 +153,17 @@ fn split_statement(transcript: &[u8]) -> Result<(Transcript, [u8; 32]), SessionE
     let malformed = |_| SessionError::MalformedTranscript;
     let (statement, rest) = Transcript::decode_front(transcript).map_err(malformed)?;
     let key = AgreementKey::decode(rest).map_err(malformed)?;
-    if statement.label != Label::Transcript || statement.version != PROTOCOL_VERSION {
-        return Err(SessionError::MalformedTranscript);
-    }
-    Ok((statement, key.key))
+    Ok((checked(statement)?, key.key))
+}
+
+/// A statement without agreement key, of a symmetric platform.
+fn whole_statement(transcript: &[u8]) -> Result<Transcript, SessionError> {
+    checked(Transcript::decode(transcript).map_err(|_| SessionError::MalformedTranscript)?)
+}
+
+fn checked(statement: Transcript) -> Result<Transcript, SessionError> {
+    let sound = statement.label == Label::Transcript && statement.version == PROTOCOL_VERSION;
+    sound.then_some(statement).ok_or(SessionError::MalformedTranscript)
 }
 
 fn labelled(statement: &Transcript, agreement: Option<&[u8; 32]>, label: Label) -> Vec<u8> {

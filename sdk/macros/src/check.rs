@@ -6,6 +6,8 @@ use syn::{Error, FnArg, Result};
 
 /// Longest name of a port; the port table has no more room.
 const NAME_BYTES_MAX: usize = 40;
+/// What every module's `Io` can do beside its ports.
+const IO_METHODS: [&str; 2] = ["answer", "refuse"];
 
 /// Checks all ports.
 pub(crate) fn check(declared: Declared) -> Result<Declared> {
@@ -44,7 +46,10 @@ fn check_port(port: &Port, all: &[Port]) -> Result<()> {
         return Err(Error::new(port.name().span(), "names of ports have at most 40 letters"));
     }
     match &port.kind {
-        Kind::Output { .. } => check_declaration(port, "#[output] fn name(payload: Type);"),
+        Kind::Output { .. } => {
+            check_io_method(port)?;
+            check_declaration(port, "#[output] fn name(payload: Type);")
+        }
         Kind::Request => check_request(port, all),
         Kind::Input => check_function(port, 2, "#[input] fn name(&mut self, io: Io<'_>, payload: Type)"),
         Kind::Handler => check_handler(port),
@@ -52,24 +57,55 @@ fn check_port(port: &Port, all: &[Port]) -> Result<()> {
         Kind::Reply { request } => {
             let requests = |port: &&Port| matches!(port.kind, Kind::Request);
             check_target(port, request.as_ref(), all.iter().filter(requests), "request")?;
-            check_function(port, 2, "#[reply(request)] fn name(&mut self, io: Io<'_>, outcome: Result<Type, Refusal>)")
+            check_function(
+                port,
+                2,
+                "#[reply(request)] fn name(&mut self, io: Io<'_>, outcome: Result<Type, Refusal>)",
+            )?;
+            check_only(port, all)
         }
         Kind::Late { input } => {
             let inputs = |port: &&Port| matches!(port.kind, Kind::Input | Kind::Handler);
             check_target(port, input.as_ref(), all.iter().filter(inputs), "input")?;
-            check_function(port, 1, "#[late(input)] fn name(&mut self, io: Io<'_>)")
+            check_function(port, 1, "#[late(input)] fn name(&mut self, io: Io<'_>)")?;
+            check_only(port, all)
         }
     }
+}
+
+/// Outputs and requests become functions of `Io`, which has some of its own.
+fn check_io_method(port: &Port) -> Result<()> {
+    match IO_METHODS.iter().find(|taken| port.name() == *taken) {
+        None => Ok(()),
+        Some(taken) => {
+            let advice = format!("`io.{taken}` answers a request later; give this port another name");
+            Err(Error::new(port.name().span(), advice))
+        }
+    }
+}
+
+/// One request has one `#[reply]`, one input one `#[late]`: a second one would never be called.
+fn check_only(port: &Port, all: &[Port]) -> Result<()> {
+    let serves = |other: &&Port| match (&port.kind, &other.kind) {
+        (Kind::Reply { request: mine }, Kind::Reply { request: other }) => mine == other,
+        (Kind::Late { input: mine }, Kind::Late { input: other }) => mine == other,
+        _ => false,
+    };
+    let first = all.iter().find(serves).filter(|first| first.name() != port.name());
+    let Some(first) = first else { return Ok(()) };
+    let advice = format!("`{}` serves the same port already; keep one of them", first.name());
+    Err(Error::new(port.name().span(), advice))
 }
 
 /// Outputs and requests are declared, not written.
 fn check_declaration(port: &Port, form: &str) -> Result<()> {
     if port.has_body {
         let advice = format!("this port has no body, the framework writes it: `{form}`");
-        return Err(Error::new(port.signature.span(), advice));
+        return Err(Error::new(port.name().span(), advice));
     }
     if port.signature.inputs.len() != 1 || port.parameters().len() != 1 {
-        return Err(Error::new(port.signature.inputs.span(), format!("expected one payload: `{form}`")));
+        let span = port.signature.inputs.first().map_or_else(|| port.name().span(), Spanned::span);
+        return Err(Error::new(span, format!("expected one payload: `{form}`")));
     }
     if let (Kind::Output { .. }, Some(returned)) = (&port.kind, port.returns()) {
         return Err(Error::new(returned.span(), "an output returns nothing; use `#[request]` for an answer"));
@@ -78,35 +114,32 @@ fn check_declaration(port: &Port, form: &str) -> Result<()> {
 }
 
 fn check_request(port: &Port, all: &[Port]) -> Result<()> {
+    check_io_method(port)?;
     check_declaration(port, "#[request] fn name(payload: Type) -> Answer;")?;
     if port.returns().is_none() {
-        return Err(Error::new(port.signature.span(), "a request has an answer: `-> Type`; use `#[output]` for none"));
+        return Err(Error::new(port.name().span(), "a request has an answer: `-> Type`; use `#[output]` for none"));
     }
     let answers = |other: &Port| matches!(&other.kind, Kind::Reply { request: Some(name) } if name == port.name());
-    match all.iter().filter(|other| answers(other)).count() {
-        1 => Ok(()),
-        0 => {
-            let name = port.name();
-            let advice = format!("who goes on after the answer? write `#[reply({name})] fn …`");
-            Err(Error::new(name.span(), advice))
-        }
-        _ => Err(Error::new(port.name().span(), "this request has two `#[reply]` functions; keep one")),
+    if all.iter().any(answers) {
+        return Ok(());
     }
+    let name = port.name();
+    Err(Error::new(name.span(), format!("who goes on after the answer? write `#[reply({name})] fn …`")))
 }
 
 fn check_function(port: &Port, parameters: usize, form: &str) -> Result<()> {
     if !port.has_body {
-        return Err(Error::new(port.signature.span(), format!("this port is a function with a body: `{form}`")));
+        return Err(Error::new(port.name().span(), format!("this port is a function with a body: `{form}`")));
     }
     match port.signature.inputs.first() {
         Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_some() => {}
         other => {
-            let span = other.map_or_else(|| port.signature.span(), Spanned::span);
+            let span = other.map_or_else(|| port.name().span(), Spanned::span);
             return Err(Error::new(span, format!("the first parameter is `&mut self`: `{form}`")));
         }
     }
     if port.parameters().len() != parameters {
-        return Err(Error::new(port.signature.span(), format!("expected this form: `{form}`")));
+        return Err(Error::new(port.name().span(), format!("expected this form: `{form}`")));
     }
     if let (Kind::Input | Kind::Reply { .. } | Kind::Late { .. }, Some(returned)) = (&port.kind, port.returns()) {
         return Err(Error::new(returned.span(), "it returns nothing; emit through `io`"));
@@ -125,9 +158,12 @@ fn check_handler(port: &Port) -> Result<()> {
         (3, None) => check_function(port, 3, later),
         (_, None) => {
             let advice = format!("a handler answers: `{form}`, or later: `{later}`");
-            Err(Error::new(port.signature.span(), advice))
+            Err(Error::new(port.name().span(), advice))
         }
-        (_, Some(_)) => check_function(port, 2, form),
+        (_, Some(_)) => {
+            check_function(port, 2, form)?;
+            check_borrows(port)
+        }
     }
 }
 
@@ -138,7 +174,17 @@ fn check_entry(port: &Port, public: bool) -> Result<()> {
         return Err(Error::new(port.span, advice));
     }
     let form = "#[entry(public)] fn name(&mut self, io: Io<'_>, arguments: Type) -> Response";
-    check_function(port, if port.parameters().len() == 1 { 1 } else { 2 }, form)
+    check_function(port, if port.parameters().len() == 1 { 1 } else { 2 }, form)?;
+    port.returns().map_or(Ok(()), |_| check_borrows(port))
+}
+
+/// A value comes back, so a request, which ends the handler, cannot be emitted.
+fn check_borrows(port: &Port) -> Result<()> {
+    if port.borrows() {
+        return Ok(());
+    }
+    let span = port.parameters().first().map_or_else(|| port.name().span(), |typed| typed.ty.span());
+    Err(Error::new(span, "this function returns a value, so it borrows: `io: &mut Io<'_>`"))
 }
 
 fn check_target<'a>(

@@ -85,6 +85,11 @@ impl Port {
         typed.collect()
     }
 
+    /// Whether `io` is `&mut Io`.
+    pub(crate) fn borrows(&self) -> bool {
+        self.parameters().first().is_some_and(|typed| matches!(*typed.ty, Type::Reference(_)))
+    }
+
     pub(crate) fn returns(&self) -> Option<&Type> {
         match &self.signature.output {
             ReturnType::Default => None,
@@ -140,7 +145,8 @@ fn read_item(item: ImplItem) -> Result<(Option<Port>, Option<ImplItem>)> {
         ImplItem::Verbatim(tokens) => {
             let mut function: TraitItemFn = syn::parse2(tokens.clone())?;
             let Some((kind, span)) = take_kind(&mut function.attrs)? else {
-                return Err(Error::new(tokens.span(), "only `#[output]` and `#[request]` have no body"));
+                let advice = "only `#[output]` and `#[request]` have no body";
+                return Err(Error::new(function.sig.ident.span(), advice));
             };
             let docs = docs(&function.attrs);
             Ok((Some(Port { kind, signature: function.sig, docs, has_body: false, span }), None))
@@ -160,9 +166,9 @@ fn take_kind(attributes: &mut Vec<Attribute>) -> Result<Option<(Kind, Span)>> {
     for attribute in attributes.drain(..) {
         match kind_of(&attribute)? {
             Some(_) if found.is_some() => {
-                return Err(Error::new(attribute.span(), "a function is one kind of port only"));
+                return Err(Error::new(attribute.path().span(), "a function is one kind of port only"));
             }
-            Some(kind) => found = Some((kind, attribute.span())),
+            Some(kind) => found = Some((kind, attribute.path().span())),
             None => kept.push(attribute),
         }
     }

@@ -4,7 +4,7 @@ use crate::declared::{Declared, Kind, Port};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericArgument, PathArguments, Type};
+use syn::{GenericArgument, Ident, PathArguments, Type};
 
 /// Rows and tokens of a module that asks for none.
 const ROWS: usize = 16;
@@ -17,6 +17,7 @@ pub(crate) fn module(declared: &Declared) -> TokenStream {
     let ports: Vec<&Port> = declared.ports.iter().filter(|port| in_table(port)).collect();
     let infos = ports.iter().map(|port| info(port, &declared.ports));
     let io = io(&ports);
+    let start = quote_spanned!(state.span() => <#state as ::core::default::Default>::default());
     let movable = movable(declared);
     let rows = declared.arguments.rows.unwrap_or(ROWS);
     let tokens = declared.arguments.tokens.unwrap_or(TOKENS);
@@ -29,7 +30,7 @@ pub(crate) fn module(declared: &Declared) -> TokenStream {
         impl ::veritee::Program for #state {
             const PORTS: &'static [::veritee::PortInfo] = &[#(#infos),*];
             fn start() -> Self {
-                ::core::default::Default::default()
+                #start
             }
             #[allow(unused_mut, unused_variables, unreachable_code)]
             fn run(&mut self, port: ::veritee::PortIndex, call: ::veritee::Call<'_>, io: ::veritee::RawIo<'_>)
@@ -133,7 +134,7 @@ fn info(port: &Port, all: &[Port]) -> TokenStream {
     };
     let emits = u16::try_from(emits).unwrap_or(u16::MAX);
     let flags = if late_of(port, all).is_some() { quote!(::veritee::FLAG_LATE) } else { quote!(0) };
-    let span = port.signature.span();
+    let span = port.name().span();
     let port = quote_spanned!(span => ::veritee::port::<#payload>(::veritee::PortKind::#kind, #name, #emits, #flags));
     match answer {
         Some(answer) => quote_spanned!(span => ::veritee::replying::<#answer>(#port)),
@@ -191,13 +192,8 @@ fn io(ports: &[&Port]) -> TokenStream {
     }
 }
 
-/// Whether a parameter is `&mut Io`.
-fn borrows(port: &Port) -> bool {
-    port.parameters().first().is_some_and(|typed| matches!(*typed.ty, Type::Reference(_)))
-}
-
 fn io_argument(port: &Port) -> TokenStream {
-    if borrows(port) { quote!(&mut io) } else { quote!(io) }
+    if port.borrows() { quote!(&mut io) } else { quote!(io) }
 }
 
 fn input(port: &Port) -> TokenStream {
@@ -217,9 +213,6 @@ fn handler(port: &Port) -> TokenStream {
             #decode
             self.#name(#io, payload, ::veritee::Token::new(token));
         };
-    }
-    if !borrows(port) {
-        return must_borrow(port);
     }
     let fallible = port.returns().is_some_and(|returned| result_value(returned).is_some());
     let answered = if fallible {
@@ -242,13 +235,6 @@ fn handler(port: &Port) -> TokenStream {
     }
 }
 
-/// A value comes back, so a request, which ends the handler, cannot be emitted.
-fn must_borrow(port: &Port) -> TokenStream {
-    let span = port.parameters().first().map_or_else(|| port.signature.span(), |typed| typed.ty.span());
-    let advice = "this function returns a value, so it borrows: `io: &mut Io<'_>`";
-    quote_spanned! { span => compile_error!(#advice); }
-}
-
 fn entry(port: &Port) -> TokenStream {
     let (name, io) = (port.name(), io_argument(port));
     let (payload, response) = types(port);
@@ -263,9 +249,6 @@ fn entry(port: &Port) -> TokenStream {
             self.#name(#io #arguments);
         };
     };
-    if !borrows(port) {
-        return must_borrow(port);
-    }
     quote! {
         #decode
         let response: #response = self.#name(#io #arguments);
@@ -278,12 +261,15 @@ fn reply(port: &Port, all: &[Port]) -> TokenStream {
     let Some(continuation) = all.iter().find(answers) else { return quote!() };
     let (_, answer) = types(port);
     let (name, io) = (continuation.name(), io_argument(continuation));
+    // An outcome of another type is complained of where it is written.
+    let span = continuation.parameters().get(1).map_or_else(|| name.span(), |typed| typed.ty.span());
+    let outcome = Ident::new("outcome", span);
     quote! {
         let outcome = match outcome {
             ::core::result::Result::Ok(bytes) => ::core::result::Result::Ok(::veritee::decode::<#answer>(bytes)?),
             ::core::result::Result::Err(refusal) => ::core::result::Result::Err(refusal),
         };
-        self.#name(#io, outcome);
+        self.#name(#io, #outcome);
     }
 }
 
@@ -294,14 +280,17 @@ fn late_of<'a>(port: &Port, all: &'a [Port]) -> Option<&'a Port> {
 /// Saving and restoring, where the state can move.
 fn movable(declared: &Declared) -> Option<TokenStream> {
     let state = &declared.block.self_ty;
+    let span = state.span();
     declared.arguments.movable.then(|| {
+        let save = quote_spanned!(span => ::veritee::save::<#state>(self, state));
+        let restore = quote_spanned!(span => ::veritee::restore::<#state>(state)?);
         quote! {
             const STATE_BYTES: usize = <#state as ::veritee::Layout>::BYTES;
             fn save(&self, state: &mut [u8]) {
-                ::veritee::save(self, state);
+                #save;
             }
             fn restore(&mut self, state: &[u8]) -> ::core::result::Result<(), ::veritee::Malformed> {
-                *self = ::veritee::restore(state)?;
+                *self = #restore;
                 ::core::result::Result::Ok(())
             }
         }

@@ -19,22 +19,28 @@ pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
 
 fn derive_struct(name: &Ident, fields: &Fields) -> Result<TokenStream> {
     let Fields::Named(fields) = fields else {
-        return Err(Error::new(fields.span(), "a payload has named fields: other languages call them by name"));
+        let advice = "a payload has named fields: other languages call them by name";
+        return Err(Error::new(name.span(), advice));
     };
     let names: Vec<&Ident> = fields.named.iter().filter_map(|field| field.ident.as_ref()).collect();
     let types: Vec<&Type> = fields.named.iter().map(|field| &field.ty).collect();
-    let inner = types.iter().take(types.len().saturating_sub(1)).map(|inner| {
-        quote_spanned! { inner.span() =>
-            const _: () = assert!(
-                !<#inner as ::veritee::Payload>::TRAILING,
-                "only the last field of a payload can be a byte string: put it last"
-            );
-        }
+    let laws = types.iter().enumerate().map(|(index, inner)| {
+        let last = index + 1 == types.len();
+        // Evaluated here, so that a field without length is complained of where it stands.
+        quote_spanned!(inner.span() => const _: () = ::veritee::field::<#inner>(#last);)
+    });
+    let puts = fields.named.iter().map(|field| {
+        let (name, span) = (&field.ident, field.ty.span());
+        quote_spanned!(span => ::veritee::Layout::put(&self.#name, writer);)
+    });
+    let takes = fields.named.iter().map(|field| {
+        let (name, span) = (&field.ident, field.ty.span());
+        quote_spanned!(span => #name: ::veritee::Layout::take(reader)?,)
     });
     let texts = names.iter().map(ToString::to_string);
     let text = name.to_string();
     Ok(quote! {
-        #(#inner)*
+        #(#laws)*
         impl ::veritee::Payload for #name {
             const NAME: &'static str = #text;
             const TRAILING: bool = false #(|| <#types as ::veritee::Payload>::TRAILING)*;
@@ -45,10 +51,10 @@ fn derive_struct(name: &Ident, fields: &Fields) -> Result<TokenStream> {
         impl ::veritee::Layout for #name {
             const BYTES: usize = 0 #(+ <#types as ::veritee::Layout>::BYTES)*;
             fn put(&self, writer: &mut ::veritee::Writer<'_>) {
-                #(::veritee::Layout::put(&self.#names, writer);)*
+                #(#puts)*
             }
             fn take(reader: &mut ::veritee::Reader<'_>) -> ::core::result::Result<Self, ::veritee::Malformed> {
-                ::core::result::Result::Ok(Self { #(#names: ::veritee::Layout::take(reader)?,)* })
+                ::core::result::Result::Ok(Self { #(#takes)* })
             }
         }
         impl ::veritee::Message for #name {
@@ -81,7 +87,7 @@ fn derive_enum(item: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
             const NAME: &'static str = #text;
             const HASH: ::veritee::TypeHash = ::veritee::Hasher::new(#text)
                 .field("", <#number as ::veritee::Payload>::HASH)
-                #(.variant(#texts, #numbers as u64))*
+                #(.field(#texts, ::veritee::TypeHash((Self::#variants as u64).to_le_bytes())))*
                 .finish();
         }
         impl ::veritee::Layout for #name {
@@ -110,10 +116,13 @@ fn derive_enum(item: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
 /// The integer of `#[repr(u8)]`.
 fn representation(item: &DeriveInput) -> Result<Ident> {
     for attribute in item.attrs.iter().filter(|attribute| attribute.path().is_ident("repr")) {
-        let number: Ident = attribute.parse_args()?;
+        let Ok(number) = attribute.parse_args::<Ident>() else { continue };
         if ["u8", "u16", "u32", "i8", "i16", "i32"].iter().any(|allowed| number == allowed) {
             return Ok(number);
         }
     }
-    Err(Error::new(item.ident.span(), "an enum as payload says how long it is: `#[repr(u8)]`, `u16` or `u32`"))
+    Err(Error::new(
+        item.ident.span(),
+        "an enum as payload says how long it is, and nothing else: `#[repr(u8)]`, `u16` or `u32`",
+    ))
 }

@@ -63,11 +63,19 @@
 //! state is a [`Payload`] and moves in updates).
 #![no_std]
 
+// The macros name this crate from outside; its own tests use them too.
+#[cfg(test)]
+extern crate self as veritee;
+#[cfg(test)]
+extern crate std;
+
 mod bytes;
 mod payload;
+#[cfg(test)]
+mod tests;
 
 pub use bytes::Bytes;
-pub use payload::{Hasher, Message, Payload, decode, encode, restore, save};
+pub use payload::{Hasher, Message, Payload, decode, encode, field, restore, save};
 pub use veritee_ids::{PortIndex, PortKind, TypeHash};
 pub use veritee_macros::{Payload, module};
 pub use veritee_module::{Call, Io as RawIo, Program, Refusal, ReplyToken};

@@ -31,11 +31,6 @@ impl Hasher {
         self.bytes(name.as_bytes()).bytes(&[0]).bytes(&hash.0)
     }
 
-    /// Goes on with a variant of an enum.
-    pub const fn variant(self, name: &str, number: u64) -> Self {
-        self.bytes(name.as_bytes()).bytes(&[0]).bytes(&number.to_le_bytes())
-    }
-
     /// The hash.
     pub const fn finish(self) -> TypeHash {
         TypeHash(self.0.to_le_bytes())
@@ -43,6 +38,11 @@ impl Hasher {
 }
 
 /// Something with a fixed little-endian layout. Derive it for structs and enums.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no fixed layout",
+    label = "not a payload",
+    note = "payloads are integers to 64 bits, `bool`, arrays, `veritee::Bytes<N>`, and types with `#[derive(veritee::Payload)]`"
+)]
 pub trait Payload: Layout {
     /// Name of the type.
     const NAME: &'static str;
@@ -53,9 +53,21 @@ pub trait Payload: Layout {
 }
 
 /// What a port can carry: a payload with a name. Derived together with [`Payload`].
+#[diagnostic::on_unimplemented(
+    message = "a port cannot carry `{Self}`",
+    label = "not a message",
+    note = "ports carry structs and enums with `#[derive(veritee::Payload)]`: both ends are compared by name and layout"
+)]
 pub trait Message: Payload {
     /// Encodes into a buffer of the right length and lends the bytes.
     fn give<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R;
+}
+
+/// Checks a field of a payload, at compile time. Called by the macro.
+#[doc(hidden)]
+pub const fn field<T: Payload>(last: bool) {
+    let _evaluated = T::HASH;
+    assert!(last || !T::TRAILING, "only the last field of a payload can be a byte string: put it last");
 }
 
 /// Encodes to the front of `bytes`, which must have room, and gives what was written.
@@ -112,7 +124,7 @@ plain! {
 impl<T: Payload + Copy, const N: usize> Payload for [T; N] {
     const NAME: &'static str = "array";
     const HASH: TypeHash = {
-        assert!(!T::TRAILING, "elements of an array have a fixed length");
+        assert!(N > 0 && !T::TRAILING, "an array has elements, and of fixed length");
         Hasher::new("array").field("", T::HASH).bytes(&(N as u64).to_le_bytes()).finish()
     };
 }

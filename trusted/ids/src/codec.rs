@@ -94,6 +94,7 @@ impl<'a> Writer<'a> {
 }
 
 /// A fixed layout: an integer, an array of bytes, a code, a name, or a row of the table of layouts.
+#[diagnostic::on_unimplemented(message = "`{Self}` has no fixed layout", label = "not a payload")]
 pub trait Layout: Sized {
     /// Length in bytes.
     const BYTES: usize;

@@ -84,7 +84,8 @@ where
             self.table.change = self.table.change.wrapping_add(1);
             self.last_change = Some((session.id, record));
         }
-        let number = session.take_answer_number()?;
+        let number = session.next_out;
+        session.next_out = number.next()?;
         let front =
             ControlAnswer { session: session.id, counter: number, request: counter, kind, result: record.result };
         let body = answer.get_mut(..record.length)?;
@@ -158,7 +159,7 @@ where
     }
 
     fn restore(&mut self, chunk: &StateChunk, bytes: &[u8]) -> Result<(), ControlResult> {
-        if self.life.restore(chunk, bytes)? && self.program.restore(self.life.staged()).is_err() {
+        if self.life.restore(chunk, bytes)? && self.program.restore(&self.life.staging).is_err() {
             self.life.discard();
             return Err(ControlResult::NoState);
         }

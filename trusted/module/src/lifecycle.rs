@@ -15,7 +15,8 @@ const NO_OPERATION: OperationId = OperationId([0; 16]);
 pub(crate) struct Life<const STATE: usize> {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) operation: OperationId,
-    staging: [u8; STATE],
+    /// The state on its way in or out.
+    pub(crate) staging: [u8; STATE],
     /// Bytes of the state that were restored, from its front.
     restored: usize,
 }
@@ -81,11 +82,6 @@ impl<const STATE: usize> Life<STATE> {
         self.operation = chunk.operation;
         self.restored = self.restored.max(end);
         Ok(self.restored == STATE)
-    }
-
-    /// The state that was restored.
-    pub(crate) const fn staged(&self) -> &[u8; STATE] {
-        &self.staging
     }
 
     /// Forgets a half-restored state.

@@ -342,7 +342,7 @@ where
 
     /// A freezing module is frozen once nothing is open.
     pub(crate) fn rest_if_done(&mut self) {
-        let open = self.request.is_some() || self.table.holds_tokens();
+        let open = self.request.is_some() || self.table.has_tokens(|_| true);
         if self.life.lifecycle == Lifecycle::Freezing && !open {
             self.life.lifecycle = Lifecycle::Frozen;
             self.table.close_outgoing();

@@ -75,7 +75,8 @@ pub(crate) struct Session<K> {
     key_out: K,
     /// Number of the next new request.
     pub(crate) next_in: Counter,
-    next_out: Counter,
+    /// Number of the next answer: never twice.
+    pub(crate) next_out: Counter,
     pub(crate) last: Option<Record>,
 }
 
@@ -103,13 +104,6 @@ impl<K: Aead> Session<K> {
             return Err(Unauthentic);
         }
         self.key_in.open(Nonce { counter: header.counter, direction: Direction::Forward }, front, body, tag)
-    }
-
-    /// Takes the next number of an answer; `None` when they are used up.
-    pub(crate) fn take_answer_number(&mut self) -> Option<Counter> {
-        let number = self.next_out;
-        self.next_out = number.next()?;
-        Some(number)
     }
 
     /// Seals an answer in place.

@@ -142,7 +142,7 @@ impl<K: Aead> Row<K> {
 
 /// A request that was accepted and waits for this module's answer.
 #[derive(Clone, Copy)]
-struct Token {
+pub(crate) struct Token {
     row: RowIndex,
     epoch: Epoch,
     counter: Counter,
@@ -324,11 +324,7 @@ impl<K: Aead, const ROWS: usize, const TOKENS: usize> Table<K, ROWS, TOKENS> {
         self.tokens.iter().any(Option::is_none)
     }
 
-    pub(crate) fn holds_tokens(&self) -> bool {
-        self.has_tokens(|_| true)
-    }
-
-    fn has_tokens(&self, wanted: impl Fn(&Token) -> bool) -> bool {
+    pub(crate) fn has_tokens(&self, wanted: impl Fn(&Token) -> bool) -> bool {
         self.tokens.iter().flatten().any(wanted)
     }
 

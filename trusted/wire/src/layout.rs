@@ -1,6 +1,7 @@
 //! The table of fixed layouts. Everything that documents or re-implements them is generated from here.
 
 use crate::Layout;
+use veritee_ids::limits::{CONTROL_BYTES_MAX_BOARD, FRAME_HEADER_BYTES, TAG_BYTES};
 use veritee_ids::{
     ActivationId, ApplicationHandle, ApplicationId, Challenge, CipherId, ConnectionId, ControlKind, ControlResult,
     Counter, Direction, Epoch, FrameKind, Freshness, Label, Lifecycle, OperationId, PortIndex, PriorEpoch, Role,
@@ -325,13 +326,7 @@ macro_rules! layouts {
 
 layouts!(structs);
 
-const _: () = assert!(Transcript::BYTES == 46);
-const _: () = assert!(Frame::BYTES == veritee_ids::limits::FRAME_HEADER_BYTES);
-const _: () = assert!(
-    ControlAnswer::BYTES + StatusHead::BYTES + RowStatus::BYTES + veritee_ids::limits::TAG_BYTES
-        <= veritee_ids::limits::CONTROL_BYTES_MAX_BOARD
-);
-const _: () = assert!(
-    ControlRequest::BYTES + SetKey::BYTES + veritee_ids::limits::TAG_BYTES
-        <= veritee_ids::limits::CONTROL_BYTES_MAX_BOARD
-);
+const _: () = assert!(Frame::BYTES == FRAME_HEADER_BYTES);
+const ANSWER_BYTES: usize = ControlAnswer::BYTES + StatusHead::BYTES + RowStatus::BYTES + TAG_BYTES;
+const _: () = assert!(ANSWER_BYTES <= CONTROL_BYTES_MAX_BOARD, "a page of a board's status has a row");
+const _: () = assert!(ControlRequest::BYTES + SetKey::BYTES + TAG_BYTES <= CONTROL_BYTES_MAX_BOARD);

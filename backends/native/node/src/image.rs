@@ -7,32 +7,38 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use std::ffi::c_void;
 
 /// Largest image in memory.
-const SPAN_MAX: u64 = 64 * 1024 * 1024;
-const PAGE: u64 = 4096;
+pub(crate) const SPAN_MAX: u64 = 64 * 1024 * 1024;
+pub(crate) const PAGE: u64 = 4096;
 
 #[cfg(target_arch = "x86_64")]
 const MACHINE: (u16, u32) = (elf::EM_X86_64, elf::R_X86_64_RELATIVE);
 #[cfg(target_arch = "aarch64")]
 const MACHINE: (u16, u32) = (elf::EM_AARCH64, elf::R_AARCH64_RELATIVE);
 
+/// Packed relative relocations, which some linkers make by default.
+const DT_RELR: u32 = 36;
+/// Entries of a dynamic section that ask for what is not done here.
+const BEYOND: [u32; 7] =
+    [elf::DT_NEEDED, elf::DT_JMPREL, elf::DT_REL, DT_RELR, elf::DT_INIT, elf::DT_INIT_ARRAY, elf::DT_PREINIT_ARRAY];
+
 /// The entry of an image: operation, input, output; gives the length of the output.
 pub(crate) type Entry = unsafe extern "C" fn(u32, *mut u8, usize, *mut u8, usize) -> usize;
 
 /// A part of the image.
-struct Segment<'a> {
-    address: u64,
-    length: u64,
-    bytes: &'a [u8],
-    flags: u32,
+pub(crate) struct Segment<'a> {
+    pub(crate) address: u64,
+    pub(crate) length: u64,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) flags: u32,
 }
 
 /// What an image says of itself, checked.
-struct Plan<'a> {
-    segments: Vec<Segment<'a>>,
+pub(crate) struct Plan<'a> {
+    pub(crate) segments: Vec<Segment<'a>>,
     /// Places to relocate, with their addends.
-    relocations: Vec<(u64, u64)>,
-    entry: u64,
-    span: u64,
+    pub(crate) relocations: Vec<(u64, u64)>,
+    pub(crate) entry: u64,
+    pub(crate) span: u64,
 }
 
 /// Maps an image into this process and gives its entry.
@@ -80,7 +86,7 @@ fn protect(base: *mut c_void, segment: &Segment<'_>) -> Result<(), String> {
 }
 
 /// Reads an image and refuses everything unusual.
-fn plan(bytes: &[u8]) -> Result<Plan<'_>, String> {
+pub(crate) fn plan(bytes: &[u8]) -> Result<Plan<'_>, String> {
     let file = ElfFile64::<LE>::parse(bytes).map_err(|error| format!("it is no ELF image: {error}"))?;
     let header = file.elf_header();
     if header.e_machine(LE) != MACHINE.0 || header.e_type(LE) != elf::ET_DYN {
@@ -133,12 +139,13 @@ fn check_segments(plan: &Plan<'_>) -> Result<(), String> {
 fn relocations(file: &ElfFile64<'_, LE>, bytes: &[u8], span: u64) -> Result<Vec<(u64, u64)>, String> {
     let (mut table, mut size) = (0, 0);
     for part in file.elf_program_headers() {
-        let Ok(Some(entries)) = part.dynamic(LE, bytes) else { continue };
+        let entries = part.dynamic(LE, bytes).map_err(|_| "its dynamic section cannot be read")?;
+        let Some(entries) = entries else { continue };
         for entry in entries {
             match u32::try_from(entry.d_tag(LE)) {
                 Ok(elf::DT_RELA) => table = entry.d_val(LE),
                 Ok(elf::DT_RELASZ) => size = entry.d_val(LE),
-                Ok(elf::DT_NEEDED | elf::DT_JMPREL | elf::DT_REL | elf::DT_INIT | elf::DT_INIT_ARRAY) => {
+                Ok(tag) if BEYOND.contains(&tag) => {
                     return Err("it needs more than RELATIVE relocations".to_owned());
                 }
                 _ => {}

@@ -221,8 +221,10 @@ impl Producer {
     #[must_use]
     pub fn room(&self) -> usize {
         let tail = self.mapping.word(self.lane.tail()).load(Ordering::Acquire);
-        let used = self.head.wrapping_sub(tail);
-        (CAPACITY as u64).checked_sub(used).and_then(|room| usize::try_from(room).ok()).unwrap_or(0)
+        let free = self.head.checked_sub(tail).and_then(|used| (CAPACITY as u64).checked_sub(used));
+        // Both cursors may come from the peer, who can put them where the head would wrap.
+        let room = free.unwrap_or(0).min(u64::MAX - self.head);
+        usize::try_from(room).unwrap_or(0)
     }
 
     /// Writes a record.
@@ -292,11 +294,12 @@ impl Consumer {
     /// [`Broken`] when the writer's cursor or the record's length make no sense.
     pub fn pop(&mut self, body: &mut [u8]) -> Result<Option<Record>, Broken> {
         let head = self.mapping.word(self.lane.head()).load(Ordering::Acquire);
-        let waiting = head.wrapping_sub(self.next);
+        // `tail <= next`, so neither what is behind `next` nor the sums below can wrap.
+        let waiting = head.checked_sub(self.next).ok_or(Broken)?;
         if waiting == 0 {
             return Ok(None);
         }
-        if head.wrapping_sub(self.tail) > CAPACITY as u64 || waiting < RECORD_HEADER_BYTES as u64 {
+        if head - self.tail > CAPACITY as u64 || waiting < RECORD_HEADER_BYTES as u64 {
             return Err(Broken);
         }
         let mut header = [0; RECORD_HEADER_BYTES];

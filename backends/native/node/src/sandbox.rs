@@ -53,7 +53,7 @@ fn close_others(keep: &[BorrowedFd<'_>]) {
     }
 }
 
-fn landlock() -> Result<(), String> {
+pub(crate) fn landlock() -> Result<(), String> {
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V5))
         .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(ABI::V5)))

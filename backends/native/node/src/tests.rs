@@ -1,1 +1,5 @@
-
+#[path = "../tests/support/elf.rs"]
+mod elf;
+mod image;
+mod ring;
+mod sandbox;

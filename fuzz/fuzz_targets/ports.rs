@@ -1,0 +1,4 @@
+//! Port tables of images, read from arbitrary bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| veritee_fuzz::ports(data));

@@ -1,0 +1,10 @@
+#[derive(Default)]
+struct State;
+
+#[veritee::module]
+impl State {
+    #[entry(private)]
+    fn start(&mut self, _io: Io<'_>) {}
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+#[derive(Default)]
+struct State;
+
+#[veritee::module]
+impl State {
+    fn helper(&self);
+}
+
+fn main() {}

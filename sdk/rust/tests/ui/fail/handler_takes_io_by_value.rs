@@ -1,0 +1,17 @@
+#[derive(veritee::Payload)]
+struct Number {
+    value: u8,
+}
+
+#[derive(Default)]
+struct State;
+
+#[veritee::module]
+impl State {
+    #[handler]
+    fn double(&mut self, _io: Io<'_>, question: Number) -> Number {
+        question
+    }
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+#[derive(Default)]
+struct State;
+
+#[veritee::module]
+impl State {
+    #[late(temperature)]
+    fn silent(&mut self, _io: Io<'_>) {}
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(Default)]
+struct State<T>(T);
+
+#[veritee::module]
+impl<T> State<T> {}
+
+fn main() {}

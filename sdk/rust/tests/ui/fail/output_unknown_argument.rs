@@ -1,0 +1,15 @@
+#[derive(veritee::Payload)]
+struct Number {
+    value: u8,
+}
+
+#[derive(Default)]
+struct State;
+
+#[veritee::module]
+impl State {
+    #[output(emit = 3)]
+    fn heat(command: Number);
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(veritee::Payload)]
+struct Message {
+    text: veritee::Bytes<8>,
+    number: u8,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[derive(veritee::Payload)]
+struct Message {
+    numbers: [u8; 0],
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(veritee::Payload)]
+enum Switch {
+    Off = 0,
+    On = 1,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[derive(veritee::Payload)]
+struct Reading {
+    celsius: f32,
+}
+
+fn main() {}

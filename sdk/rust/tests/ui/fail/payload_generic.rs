@@ -1,0 +1,7 @@
+#[derive(veritee::Payload)]
+struct Pair<T> {
+    left: T,
+    right: T,
+}
+
+fn main() {}

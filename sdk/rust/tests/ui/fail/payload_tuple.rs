@@ -1,0 +1,4 @@
+#[derive(veritee::Payload)]
+struct Celsius(i16);
+
+fn main() {}

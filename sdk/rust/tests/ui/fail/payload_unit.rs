@@ -1,0 +1,4 @@
+#[derive(veritee::Payload)]
+struct Nothing;
+
+fn main() {}

@@ -1,0 +1,23 @@
+#[derive(veritee::Payload)]
+struct Number {
+    value: u8,
+}
+
+#[derive(veritee::Payload)]
+struct Other {
+    value: u16,
+}
+
+#[derive(Default)]
+struct State;
+
+#[veritee::module]
+impl State {
+    #[request]
+    fn ask(question: Number) -> Other;
+
+    #[reply(ask)]
+    fn answered(&mut self, _io: Io<'_>, _outcome: Result<Number, veritee::Refusal>) {}
+}
+
+fn main() {}

@@ -293,7 +293,8 @@ fn pick(line: u8) -> Line {
 fn near(byte: u8) -> i64 {
     match byte % 16 {
         0..=8 => 0,
-        9..=11 => -1,
+        9..=10 => -1,
+        11 => -2,
         12..=13 => 1,
         _ => i64::from(byte) - 128,
     }

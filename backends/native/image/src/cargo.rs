@@ -1,6 +1,6 @@
 //! The owner's toolchain.
 
-use crate::generated::Module;
+use crate::generated::{Module, locked_workspace};
 use crate::system;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -69,16 +69,21 @@ fn target_folder(order: &BuildOrder<'_>) -> Result<PathBuf, PlatformError> {
 }
 
 /// Compiler flags, with paths of this machine taken out of the image.
+///
+/// They are the same for all modules of a workspace: other flags would make cargo compile everything that they share
+/// again for each of them, every time.
 fn flags(order: &BuildOrder<'_>, folder: &Path, framework: &Path) -> OsString {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let source = order.source.canonicalize().unwrap_or_else(|_| order.source.to_owned());
+    let workspace = locked_workspace(&source).unwrap_or(&source).to_owned();
     let mut flags: Vec<OsString> = FLAGS.iter().map(OsString::from).collect();
+    // Of several that match, the compiler takes the last one.
     let places = [
-        (Some(folder.to_owned()), "image"),
-        (Some(source), "module"),
-        (Some(framework.to_owned()), "veritee"),
         (home, "cargo"),
+        (Some(framework.to_owned()), "veritee"),
+        (Some(workspace), "modules"),
+        (folder.parent().map(Path::to_owned), "images"),
     ];
     for (from, to) in places {
         if let Some(from) = from {

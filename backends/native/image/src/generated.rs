@@ -71,13 +71,17 @@ fn program(order: &BuildOrder<'_>) -> String {
 
 /// The versions that the author's workspace is locked to, or else the framework's.
 fn seed_lock(folder: &Path, author: &Path, framework: &Path) -> Result<(), PlatformError> {
-    let nearest = author.ancestors().map(|folder| folder.join("Cargo.lock")).find(|lock| lock.is_file());
-    let lock = nearest.unwrap_or_else(|| framework.join("Cargo.lock"));
+    let lock = locked_workspace(author).unwrap_or(framework).join("Cargo.lock");
     if lock.is_file() {
         let to = folder.join("Cargo.lock");
         fs::copy(&lock, &to).map_err(system(format!("copy {}", lock.display())))?;
     }
     Ok(())
+}
+
+/// The nearest folder around a crate, or the crate's own, that has locked versions.
+pub(crate) fn locked_workspace(author: &Path) -> Option<&Path> {
+    author.ancestors().find(|folder| folder.join("Cargo.lock").is_file())
 }
 
 fn write_changed(path: &Path, text: &str) -> Result<(), PlatformError> {

@@ -42,7 +42,14 @@ impl Printer {
     /// An error, with what it was about.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         self.settle();
-        let _ = writeln!(std::io::stderr(), "error: {error:#}");
+        let mut text = error.to_string();
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            // Many errors tell their cause themselves.
+            if !text.contains(&cause) {
+                text = format!("{text}: {cause}");
+            }
+        }
+        let _ = writeln!(std::io::stderr(), "error: {text}");
     }
 
     /// A line of talk.

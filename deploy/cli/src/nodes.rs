@@ -147,7 +147,7 @@ fn rdrand() -> Option<String> {
 }
 
 /// Files of the owner.
-const FILES: [&str; 3] = ["identity.key", "root.key", "nodes.json"];
+const FILES: [&str; 4] = ["identity.key", "root.key", "nodes.json", "applications.json"];
 
 pub(crate) fn backup(folder: &Path, printer: &Printer) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;

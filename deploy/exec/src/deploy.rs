@@ -96,6 +96,7 @@ pub struct Place<'a> {
 /// # Errors
 /// The first thing that fails; what was done stands, and the next call goes on from there.
 pub async fn bring_up(place: Place<'_>, state: &mut State) -> Result<Deployment, ExecError> {
+    state.keep()?;
     unload_strangers(place, state).await?;
     load(place, state).await?;
     let mut desks = attest(place, state).await?;

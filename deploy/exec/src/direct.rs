@@ -47,15 +47,14 @@ impl Caller {
     /// Takes a free slot and opens its next epoch.
     ///
     /// # Errors
-    /// [`ExecError::NoSlot`] when none is free within `wait`; what the module or node refuses.
+    /// [`ExecError::NoSlot`] when none is free; what the module or node refuses.
     pub async fn open(
         wire: &Wire,
         desk: &mut Desk,
         (application, root): (ApplicationId, &OwnerRoot),
         folder: &Path,
-        wait: Duration,
     ) -> Result<Self, ExecError> {
-        let (slot, lock) = take_slot(wire, folder, wait).await?;
+        let (slot, lock) = take_slot(wire, folder)?;
         let end = &wire.to[slot];
         let status = desk.status().await?;
         let row = status.rows.iter().find(|row| row.row == end.row && row.connection == wire.id);
@@ -163,22 +162,16 @@ impl Caller {
     }
 }
 
-/// Locks the first free slot; waits for one as long as allowed.
-async fn take_slot(wire: &Wire, folder: &Path, wait: Duration) -> Result<(usize, File), ExecError> {
-    let end = Instant::now() + wait;
-    loop {
-        for slot in 0..wire.to.len() {
-            let path = folder.join(format!("slot-{}-{slot}", wire.id));
-            let file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-            let file = file.map_err(ExecError::file("open", &path))?;
-            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                return Ok((slot, file));
-            }
+/// Locks the first free slot.
+fn take_slot(wire: &Wire, folder: &Path) -> Result<(usize, File), ExecError> {
+    for slot in 0..wire.to.len() {
+        let path = folder.join(format!("slot-{}-{slot}", wire.id));
+        let file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(ExecError::file("open", &path))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok((slot, file));
         }
-        if Instant::now() >= end {
-            return Err(ExecError::NoSlot { connection: wire.name.clone() });
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    Err(ExecError::NoSlot { connection: wire.name.clone() })
 }

@@ -169,6 +169,9 @@ pub(crate) fn restore(folder: &Path, printer: &Printer) -> Result<()> {
     if home.folder().join(FILES[0]).exists() {
         bail!("{} holds an identity already; move it away first", home.folder().display());
     }
+    if !folder.join(FILES[0]).is_file() {
+        bail!("{} holds no backup: it has no {}", folder.display(), FILES[0]);
+    }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home.folder())?;
     copy(folder, home.folder())?;
     printer.result(&serde_json::json!({"restored": home.folder()}), || "restored".to_owned());

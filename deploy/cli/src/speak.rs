@@ -166,7 +166,8 @@ pub(crate) async fn request(
     let mut caller = caller(&application, &message, wait, printer).await?;
     match caller.request(&payload, timeout.duration()).await? {
         Ok(reply) => {
-            let reply = hex(&reply);
+            // The sealed body is padded; the type says how long a reply can be.
+            let reply = hex(reply.get(..caller.reply_bytes_max()).unwrap_or(&reply));
             printer.result(&serde_json::json!({"reply": reply}), || reply.clone());
             Ok(())
         }

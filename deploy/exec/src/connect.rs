@@ -42,6 +42,8 @@ pub struct Wire {
     pub payload_type: TypeHash,
     /// The reply's payload type.
     pub reply_type: TypeHash,
+    /// Longest reply in bytes.
+    pub reply_bytes_max: usize,
     /// Deadline in milliseconds; 0 for none.
     pub deadline_ms: u32,
 }

@@ -2,14 +2,14 @@
 
 use crate::connect::{Connected, Desks, Side, Wire, connect};
 use crate::desk::Desk;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Node};
 use crate::state::State;
 use crate::{ExecError, Talk, hex};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use veritee_ids::{ControlKind, Lifecycle, OperationId, PortIndex};
-use veritee_node_protocol::{ModuleName, Remote, Request};
+use veritee_node_protocol::{FailureKind, ModuleName, Remote, Request};
 use veritee_platform::{OwnerPlatform, VerifyPolicy};
 use veritee_session::{OwnerIdentity, OwnerRoot};
 use veritee_wire::layout::{OperationName, RowName};
@@ -151,23 +151,33 @@ async fn load(place: Place<'_>, state: &mut State) -> Result<(), ExecError> {
             image: image.clone(),
             restart: target.restart,
         };
-        if let Err(error) = node.tell(request.clone(), "load").await {
-            if !is_taken(&error) {
+        if let Err(error) = load_one(node, &request).await {
+            if error.failure() != Some(FailureKind::Taken) {
                 return Err(error);
             }
             // The same name with another image: the old one makes room.
             node.tell(Request::Unload { name }, "unload").await?;
-            node.tell(request, "load").await?;
+            load_one(node, &request).await?;
         }
     }
     Ok(())
 }
 
-fn is_taken(error: &ExecError) -> bool {
-    use veritee_node_client::ClientError;
-    use veritee_node_protocol::FailureKind;
-    matches!(error, ExecError::Node { source: ClientError::Refused(failure), .. } if failure.kind == FailureKind::Taken)
+/// Loads; waits while the node still starts the module for an earlier call that was interrupted.
+async fn load_one(node: &Node, request: &Request) -> Result<(), ExecError> {
+    let end = Instant::now() + LOAD_PATIENCE;
+    loop {
+        match node.tell(request.clone(), "load").await {
+            Err(error) if error.failure() == Some(FailureKind::Unavailable) && Instant::now() < end => {
+                tokio::time::sleep(LOAD_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
+
+const LOAD_PATIENCE: Duration = Duration::from_secs(20);
+const LOAD_PAUSE: Duration = Duration::from_millis(20);
 
 async fn attest(place: Place<'_>, state: &State) -> Result<Desks, ExecError> {
     let mut desks = Desks::new();

@@ -32,6 +32,7 @@ pub struct Caller {
     module: ModuleName,
     row: u16,
     header: Frame,
+    reply_bytes_max: usize,
     forward: AeadKey,
     backward: AeadKey,
     /// Held as long as this process speaks on the slot.
@@ -77,10 +78,17 @@ impl Caller {
             module: desk.name.clone(),
             row: end.row.0,
             header: Frame { connection: wire.id, kind, epoch: record.epoch, counter: Counter(0) },
+            reply_bytes_max: wire.reply_bytes_max,
             forward: key(Direction::Forward),
             backward: key(Direction::Backward),
             _slot: lock,
         })
+    }
+
+    /// Longest reply that the handler's type allows; a reply may come with padding behind it.
+    #[must_use]
+    pub const fn reply_bytes_max(&self) -> usize {
+        self.reply_bytes_max
     }
 
     /// Sends an event and waits for the module's verdict.

@@ -3,7 +3,7 @@
 use crate::state::{State, unhex};
 use crate::{ExecError, hex, random};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -38,8 +38,8 @@ pub struct KnownNode {
 pub struct KnownApplication {
     /// Its name.
     pub name: String,
-    /// The folder of its state.
-    pub state: PathBuf,
+    /// The folders of its state and of copies of it.
+    pub states: BTreeSet<PathBuf>,
 }
 
 impl KnownNode {
@@ -158,8 +158,8 @@ impl Home {
         replace(&path, text.as_bytes())
     }
 
-    /// The UUID of an application that is up and whose state was lost: the one of this name that had its state in this
-    /// folder, or else the only one of this name whose state is not where it was. A second application of one name has
+    /// The UUID of an application that is up and whose state was lost: the one of this name that had a state in this
+    /// folder, or else the only one of this name whose states are not where they were. A second application of one name has
     /// a state of its own, and is not taken for the first one.
     ///
     /// # Errors
@@ -168,8 +168,9 @@ impl Home {
         let known = self.applications()?;
         let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
         let named = || known.iter().filter(|(_, application)| application.name == name);
-        let here = named().find(|(_, application)| application.state == state);
-        let mut elsewhere = named().filter(|(_, application)| !State::exists(&application.state));
+        let here = named().find(|(_, application)| application.states.contains(&state));
+        let mut elsewhere =
+            named().filter(|(_, application)| !application.states.iter().any(|state| State::exists(state)));
         let only = elsewhere.next().filter(|_| elsewhere.next().is_none());
         let found = here.or(only).and_then(|(id, _)| unhex(id)?.try_into().ok());
         Ok(found.map(ApplicationId))
@@ -182,11 +183,10 @@ impl Home {
     pub fn remember(&self, application: ApplicationId, name: &str, state: &Path) -> Result<(), ExecError> {
         let mut known = self.applications()?;
         let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
-        let entry = KnownApplication { name: name.to_owned(), state };
-        if known.get(&hex(&application.0)) == Some(&entry) {
+        let new = || KnownApplication { name: name.to_owned(), states: BTreeSet::new() };
+        if !known.entry(hex(&application.0)).or_insert_with(new).states.insert(state) {
             return Ok(());
         }
-        known.insert(hex(&application.0), entry);
         self.set_applications(&known)
     }
 

@@ -129,13 +129,24 @@ fn policy(descriptor: &Descriptor) -> VerifyPolicy {
     VerifyPolicy { allow_simulated: descriptor.policy.allow.clone(), freshness: freshness.collect() }
 }
 
+fn cipher(connection: &Connection) -> CipherId {
+    let named = connection.cipher.as_deref();
+    let found = named.and_then(|word| CipherId::ALL.iter().find(|cipher| cipher.word() == word));
+    found.copied().unwrap_or(CipherId::Aes128Gcm)
+}
+
 /// The connection's number and rows: those that it has, or the lowest free ones.
 fn assign(connection: &Connection, descriptor: &Descriptor, state: &mut State) -> Assignment {
     let name = connection.shown_name().into_owned();
+    let cipher = cipher(connection).word();
+    let shape = match &connection.from {
+        Some(from) => format!("{from} to {} by {cipher}", connection.to),
+        None => format!("owner to {} by {cipher}", connection.to),
+    };
     let slots = if connection.direct { usize::from(connection.callers.unwrap_or(CALLERS)) } else { 1 };
     if let Some(found) = state.assigned.get(&name)
         && found.target_rows.len() == slots
-        && found.source_row.is_some() == connection.from.is_some()
+        && found.shape == shape
     {
         return found.clone();
     }
@@ -143,6 +154,7 @@ fn assign(connection: &Connection, descriptor: &Descriptor, state: &mut State) -
         state.assigned.values().map(|found| found.id).chain(state.epochs.keys().copied()).collect();
     let mut free_row = free_rows(descriptor, state);
     let assignment = Assignment {
+        shape,
         id: (1..).find(|id| !used_ids.contains(id)).unwrap_or(u16::MAX),
         source_row: connection.from.as_ref().map(|from| free_row(&from.module)),
         target_rows: (0..slots).map(|_| free_row(&connection.to.module)).collect(),
@@ -184,17 +196,16 @@ fn wire(connection: &Connection, assignment: &Assignment, tables: &Tables) -> Op
         port: PortIndex(to_index),
     });
     let requests = to_port.kind == PortKind::Handler;
-    let cipher = connection.cipher.as_deref();
-    let cipher = cipher.and_then(|word| CipherId::ALL.iter().find(|cipher| cipher.word() == word)).copied();
     Some(Wire {
         name: connection.shown_name().into_owned(),
         id: ConnectionId(assignment.id),
         from,
         to: to.collect(),
-        cipher: cipher.unwrap_or(CipherId::Aes128Gcm),
+        cipher: cipher(connection),
         requests,
         payload_type: to_port.payload_type,
         reply_type: if requests { to_port.reply_type } else { TypeHash([0; 8]) },
+        reply_bytes_max: usize::try_from(to_port.reply_bytes_max).unwrap_or(usize::MAX),
         deadline_ms: connection.deadline.map_or(0, |deadline| deadline.0),
     })
 }

@@ -42,6 +42,8 @@ enum Entry {
 /// Number and rows of a connection; they stay as long as it exists.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Assignment {
+    /// Its ends and its cipher: with others it is another connection.
+    pub shape: String,
     /// Its number.
     pub id: u16,
     /// Row at the source; `None` for direct connections.

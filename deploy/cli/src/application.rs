@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use veritee_exec::build::build_all;
+use veritee_exec::cost::Seen;
 use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, open_desk};
 use veritee_exec::fleet::{Fleet, Node};
 use veritee_exec::home::Home;
@@ -17,7 +18,7 @@ use veritee_exec::state::State;
 use veritee_exec::{ExecError, Talk, hex, observe, resolve as resolving};
 use veritee_ids::ApplicationId;
 use veritee_model::Descriptor;
-use veritee_node_protocol::Request;
+use veritee_node_protocol::{FailureKind, Request};
 
 /// A descriptor with where it is.
 pub(crate) struct Loaded {
@@ -221,14 +222,15 @@ pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<
 pub(crate) async fn up(application: Application, watch: bool, printer: &Printer) -> Result<()> {
     let mut ready = Ready::prepare(&application, printer).await?;
     let mut lasting = ready.lasting().await?;
+    let application = lasting.state.application;
+    // Before the modules are connected: what is started again from here on is seen.
+    let mut known = Some(restarts(&lasting.fleet, application).await?);
     let mut deployment = lasting.bring_up(printer).await?;
     lasting.report(&mut deployment, printer).await?;
     if !watch {
         return Ok(());
     }
     printer.say("watching; Ctrl-C ends the watch, not the application");
-    let application = lasting.state.application;
-    let mut known = restarts(&lasting.fleet, application).await?;
     // Nobody else may deploy while a repair goes on, but between repairs everybody may.
     drop((deployment, lasting));
     let mut trouble = String::new();
@@ -241,8 +243,10 @@ pub(crate) async fn up(application: Application, watch: bool, printer: &Printer)
             Ok(()) => String::new(),
             Err(error) if Exit::of(&error) == Exit::InUse => continue,
             Err(error) => {
-                // What is in the way now may be gone at the next look; a daemon that comes back needs new channels.
+                // What is in the way now may be gone at the next look. A daemon that comes back needs new channels, and
+                // counts anew.
                 let _ = ready.reach_again().await;
+                known = None;
                 error.to_string()
             }
         };
@@ -261,13 +265,13 @@ impl Ready {
     async fn repair(
         &self,
         application: ApplicationId,
-        known: &mut Restarts,
+        known: &mut Option<Restarts>,
         printer: &Printer,
     ) -> Result<()> {
         let now = restarts(&self.fleet, application).await?;
-        if now != *known {
+        if known.as_ref() != Some(&now) {
             self.lasting().await?.bring_up(printer).await?;
-            *known = now;
+            *known = Some(now);
         }
         Ok(())
     }
@@ -287,9 +291,9 @@ type Restarts = BTreeMap<String, u64>;
 async fn restarts(fleet: &Fleet, application: ApplicationId) -> Result<Restarts> {
     let mut restarts = Restarts::new();
     for node in fleet.0.values() {
-        for module in node.list(application.0).await? {
-            restarts.insert(module.name.module, module.restarts);
-        }
+        let modules = node.list(application.0).await?;
+        let restarted = modules.into_iter().filter(|module| module.restarts > 0);
+        restarts.extend(restarted.map(|module| (module.name.module, module.restarts)));
     }
     Ok(restarts)
 }
@@ -305,6 +309,7 @@ impl Lasting {
     async fn report(&self, deployment: &mut Deployment, printer: &Printer) -> Result<()> {
         let names = port_names(&self.built);
         let report = observe::report(self.place(printer), &self.state, deployment, &names).await?;
+        Seen::note(&self.state, &mut deployment.desks).await?;
         printer.result(&report, || report_text(&report));
         Ok(())
     }
@@ -313,11 +318,22 @@ impl Lasting {
     async fn look(&self, printer: &Printer) -> Result<Deployment> {
         let mut deployment = Deployment { desks: Default::default(), connected: Default::default() };
         for (module, target) in &self.target.modules {
-            let desk = open_desk(self.place(printer), &self.state, module, target).await?;
-            deployment.desks.insert(module.clone(), desk);
+            match open_desk(self.place(printer), &self.state, module, target).await {
+                Ok(desk) => drop(deployment.desks.insert(module.clone(), desk)),
+                Err(error) if gone(&error) => printer.warn(&format!(
+                    "module {module} does not live on {}: {error}; `veritee up` starts it",
+                    target.node
+                )),
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(deployment)
     }
+}
+
+/// Whether a module is not there, as its node claims.
+fn gone(error: &ExecError) -> bool {
+    matches!(error.failure(), Some(FailureKind::Dead | FailureKind::NotFound))
 }
 
 pub(crate) async fn status(application: Application, printer: &Printer) -> Result<()> {

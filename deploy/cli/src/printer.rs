@@ -108,10 +108,11 @@ pub(crate) fn report_text(report: &Report) -> String {
     let connections = report.connections.iter().map(connection_cells);
     let head = ["connection", "from", "to", "cipher", "epoch", "sent", "accepted", "dropped"];
     let connections = table(head, connections.collect());
+    let broken: String = report.broken.iter().map(|cost| format!("! {cost}\n")).collect();
     let sent: u64 = report.connections.iter().map(|connection| connection.sent).sum();
     let accepted: u64 = report.connections.iter().map(|connection| connection.accepted).sum();
     format!(
-        "\n{modules}\n{connections}\n{}: {} modules, {} connections, {sent} events sent, {accepted} accepted\n",
+        "\n{modules}\n{connections}{broken}\n{}: {} modules, {} connections, {sent} events sent, {accepted} accepted\n",
         report.application,
         report.modules.len(),
         report.connections.len()

@@ -1,6 +1,7 @@
 //! The whole way of a deployment. Doing it again changes only what differs; interrupted anywhere, the next call finishes.
 
-use crate::connect::{Connected, Desks, Side, Wire, connect};
+use crate::connect::{Connected, Desks, Ended, Side, Wire, connect};
+use crate::cost::{self, Cost, Counted, Seen, counted};
 use crate::desk::Desk;
 use crate::fleet::{Fleet, Node};
 use crate::state::State;
@@ -299,9 +300,39 @@ async fn connect_all(
                 came.epoch
             ));
         }
+        if let Some(ended) = came.ended {
+            place.talk.warn(&cost_of(place, state, wire, ended).await?.to_string());
+        }
         connected.insert(wire.name.clone(), came);
     }
     Ok(connected)
+}
+
+/// What an epoch's end cost: exact, or with bound and claim.
+async fn cost_of(place: Place<'_>, state: &State, wire: &Wire, ended: Ended) -> Result<Cost, ExecError> {
+    let seen = Seen::read(state);
+    let end = |side, sealed| counted(&seen, wire, &ended.record, side, sealed);
+    let (sent, accepted) = (end(Side::Source, ended.sent), end(Side::Target, ended.accepted));
+    place.cost(state, wire, ended.record.epoch.0, (sent, accepted)).await
+}
+
+impl Place<'_> {
+    /// Puts a cost together; asks the source's node for its claim where an end is gone.
+    pub(crate) async fn cost(
+        &self,
+        state: &State,
+        wire: &Wire,
+        epoch: u32,
+        (sent, accepted): (Counted, Counted),
+    ) -> Result<Cost, ExecError> {
+        let exact = matches!((sent, accepted), (Counted::Sealed(_), Counted::Sealed(_)));
+        let node = wire.from.as_ref().and_then(|from| self.target.modules.get(&from.module));
+        let claim = match node.filter(|_| !exact) {
+            Some(target) => Some(cost::claim(self.fleet, &target.node, state, wire).await?),
+            None => None,
+        };
+        Ok(Cost { connection: wire.name.clone(), epoch, sent, accepted, claim })
+    }
 }
 
 async fn activate(desks: &mut Desks) -> Result<(), ExecError> {

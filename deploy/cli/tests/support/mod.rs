@@ -267,8 +267,19 @@ impl Application<'_> {
         self.verb(&["up"]).said()
     }
 
+    /// A verb that is repeated while another call of the tool is in its way.
+    pub fn patient(&self, words: &[&str]) -> Said {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let said = self.verb(words).said();
+            if said.code != 7 || Instant::now() > end {
+                return said;
+            }
+        }
+    }
+
     pub fn status(&self) -> Status {
-        Status(self.verb(&["status", "--output", "json"]).said().json())
+        Status(self.patient(&["status", "--output", "json"]).json())
     }
 
     /// Reads the status until it is as wanted.

@@ -127,7 +127,6 @@ impl Row {
         if drains {
             self.pending = Some((set.closing, next));
         } else {
-            self.cipher = set.cipher;
             self.switch(next, open && !abandon);
         }
         Ok(self.ended)
@@ -232,7 +231,8 @@ impl<const ROWS: usize, const TOKENS: usize> Table<ROWS, TOKENS> {
             None => return Err(ControlResult::NoSuchRow),
             Some(None) => self.add_row(set)?,
             Some(Some(row))
-                if row.connection != set.connection || row.role != set.role || row.port != set.port =>
+                if (row.connection, row.role, row.port, row.cipher)
+                    != (set.connection, set.role, set.port, set.cipher) =>
             {
                 return Err(ControlResult::RowTaken);
             }

@@ -3,7 +3,7 @@
 //! Everything lives in one temporary folder, but for the images' build folder, which all tests share: it lies below the
 //! workspace's target folder, and the owners' identities are fixed, so that each image is built once.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 pub mod node;
 

@@ -130,7 +130,7 @@ fn kill(pid: u32) {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("log of {}:\n{}", self.folder.display(), self.log());
+            println!("log of {}:\n{}", self.folder.display(), self.log());
         }
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();

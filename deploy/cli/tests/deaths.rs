@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 use support::{Application, OWNER, Stage, Status, button_led, ping_pong, until};
 
@@ -157,7 +158,12 @@ fn a_watcher_connects_again_what_its_node_restarted() {
     let fresh = button_led().replace("led: { node", "led: { restart: fresh, node");
     let application = stage.application(OWNER, "app", &fresh);
     application.up().ok();
-    let watch = application.verb(&["up", "--watch"]).spawn();
+    let mut watch = application.verb(&["up", "--watch"]).spawn();
+    // Before it watches it works, and is told of others that are in its way.
+    let mut said = BufReader::new(watch.child().stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("watching")), "the watch did not begin");
+    // Its pipe stays open as long as it talks.
+    let talk = std::thread::spawn(move || said.last());
     press(&application, 2);
     stage.nodes["ceiling"].kill_module();
     let again = |application: &Application<'_>, epoch| {
@@ -178,4 +184,5 @@ fn a_watcher_connects_again_what_its_node_restarted() {
     again(&application, 3);
     press(&application, 2);
     watch.kill();
+    talk.join().unwrap();
 }

@@ -1,38 +1,43 @@
 //! Verbs about a lasting application.
 
+use crate::exit::Exit;
 use crate::grammar::Application;
 use crate::printer::{Printer, report_text};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use veritee_exec::build::build_all;
-use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, name_of, open_desk};
+use veritee_exec::cost::Seen;
+use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, open_desk};
 use veritee_exec::fleet::{Fleet, Node};
 use veritee_exec::home::Home;
 use veritee_exec::resolve::{Built, check_ports, resolve, sources};
 use veritee_exec::state::State;
 use veritee_exec::{ExecError, Talk, hex, observe, resolve as resolving};
+use veritee_ids::ApplicationId;
 use veritee_model::Descriptor;
-use veritee_node_protocol::Request;
+use veritee_node_protocol::{FailureKind, Request};
 
 /// A descriptor with where it is.
 pub(crate) struct Loaded {
     pub(crate) descriptor: Descriptor,
     pub(crate) folder: PathBuf,
+    file: PathBuf,
 }
 
 impl Loaded {
     /// Reads and judges a descriptor.
-    pub(crate) fn read(application: &Application) -> Result<Self, ExecError> {
-        let mut descriptor = Descriptor::read(&application.file)?;
+    pub(crate) fn read(application: &Application) -> Result<Self> {
+        let mut descriptor = Descriptor::read(&application.file).map_err(ExecError::from)?;
         for wish in &application.platform {
             let (node, kind) = wish.split_once('=').map_or((None, wish.as_str()), |(node, kind)| (Some(node), kind));
             if let Some(node) = node
                 && !descriptor.nodes.contains_key(node)
             {
                 let candidates = descriptor.nodes.keys().cloned().collect();
-                return Err(ExecError::NoSuch { what: "node", name: node.to_owned(), candidates });
+                bail!(ExecError::NoSuch { what: "node", name: node.to_owned(), candidates });
             }
             for (name, found) in &mut descriptor.nodes {
                 if node.is_none_or(|node| node == name) {
@@ -41,14 +46,15 @@ impl Loaded {
             }
         }
         let folder = application.file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        resolving::check(&descriptor, folder)?;
-        Ok(Self { descriptor, folder: folder.to_owned() })
+        resolving::check(&descriptor, folder).with_context(|| application.file.display().to_string())?;
+        Ok(Self { descriptor, folder: folder.to_owned(), file: application.file.clone() })
     }
 
     /// Builds all modules and judges the descriptor against their ports.
-    pub(crate) async fn build(&self, owner: &[u8; 32], printer: &Printer) -> Result<Built, ExecError> {
+    pub(crate) async fn build(&self, owner: &[u8; 32], printer: &Printer) -> Result<Built> {
         let built = self.build_images(owner, printer).await?;
-        for warning in check_ports(&self.descriptor, &built)? {
+        let warnings = check_ports(&self.descriptor, &built);
+        for warning in warnings.with_context(|| self.file.display().to_string())? {
             printer.warn(&warning);
         }
         Ok(built)
@@ -60,8 +66,15 @@ impl Loaded {
         build_all(&sources(&self.descriptor, &self.folder), &target, owner, printer).await
     }
 
-    pub(crate) fn state_folder(&self) -> PathBuf {
+    fn state_folder(&self) -> PathBuf {
         self.folder.join(".veritee")
+    }
+
+    /// Locks the state.
+    fn state(&self, home: &Home) -> Result<State, ExecError> {
+        let (folder, name) = (self.state_folder(), &self.descriptor.application);
+        let lost = if State::exists(&folder) { None } else { home.lost_application(name, &folder)? };
+        State::open(&folder, name, lost)
     }
 }
 
@@ -121,8 +134,42 @@ pub(crate) async fn build(application: Application, printer: &Printer) -> Result
     Ok(())
 }
 
+/// An application that is built, and whose nodes are reached. Its state is not touched yet.
+pub(crate) struct Ready {
+    loaded: Loaded,
+    home: Home,
+    owner: Owner,
+    built: Built,
+    fleet: Fleet,
+}
+
+impl Ready {
+    pub(crate) async fn prepare(application: &Application, printer: &Printer) -> Result<Self> {
+        let loaded = Loaded::read(application)?;
+        let home = Home::of_user();
+        let owner = owner(&home)?;
+        let built = loaded.build(&owner.identity.public(), printer).await?;
+        let mut fleet = Fleet::default();
+        let nodes = loaded.descriptor.modules.values().map(|module| &module.node);
+        reach(&mut fleet, nodes, &loaded.descriptor, &home).await?;
+        Ok(Self { loaded, home, owner, built, fleet })
+    }
+
+    /// Locks the state and resolves the descriptor with it.
+    pub(crate) async fn lasting(&self) -> Result<Lasting> {
+        let descriptor = &self.loaded.descriptor;
+        let mut state = self.loaded.state(&self.home)?;
+        let target = resolve(descriptor, &self.built, &mut state);
+        let mut fleet = self.fleet.clone();
+        reach(&mut fleet, state.placed.values(), descriptor, &self.home).await?;
+        let (home, built, owner) = (self.home.clone(), self.built.clone(), self.owner.clone());
+        Ok(Lasting { home, built, state, target, fleet, owner })
+    }
+}
+
 /// Everything that a verb on a lasting application needs.
 pub(crate) struct Lasting {
+    home: Home,
     pub(crate) built: Built,
     pub(crate) state: State,
     pub(crate) target: Target,
@@ -131,16 +178,9 @@ pub(crate) struct Lasting {
 }
 
 impl Lasting {
-    /// Builds, resolves, connects to the nodes.
+    /// Builds, connects to the nodes, locks the state, resolves.
     pub(crate) async fn open(application: &Application, printer: &Printer) -> Result<Self> {
-        let loaded = Loaded::read(application)?;
-        let home = Home::of_user();
-        let owner = owner(&home)?;
-        let built = loaded.build(&owner.identity.public(), printer).await?;
-        let mut state = State::open(&loaded.state_folder(), &loaded.descriptor.application)?;
-        let target = resolve(&loaded.descriptor, &built, &mut state)?;
-        let fleet = fleet(&loaded.descriptor, &home, &state).await?;
-        Ok(Self { built, state, target, fleet, owner })
+        Ready::prepare(application, printer).await?.lasting().await
     }
 
     pub(crate) fn place<'a>(&'a self, printer: &'a Printer) -> Place<'a> {
@@ -148,13 +188,13 @@ impl Lasting {
     }
 }
 
-/// Channels to the descriptor's nodes, and to those where modules still are.
-async fn fleet(descriptor: &Descriptor, home: &Home, state: &State) -> Result<Fleet> {
+/// Opens channels to nodes that have none yet.
+async fn reach(
+    fleet: &mut Fleet, names: impl Iterator<Item = &String>, descriptor: &Descriptor, home: &Home,
+) -> Result<(), ExecError> {
     let known = home.nodes()?;
     let identity = home.identity()?;
-    let mut fleet = Fleet::default();
-    let used = descriptor.modules.values().map(|module| &module.node).chain(state.placed.values());
-    for name in used {
+    for name in names {
         if fleet.0.contains_key(name) {
             continue;
         }
@@ -162,64 +202,94 @@ async fn fleet(descriptor: &Descriptor, home: &Home, state: &State) -> Result<Fl
         let address = descriptor.nodes.get(name).and_then(|node| node.address.as_ref()).unwrap_or(&node.address);
         fleet.0.insert(name.clone(), Node::connect(name, address, node.identity()?, &identity).await?);
     }
-    Ok(fleet)
+    Ok(())
 }
 
 pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<()> {
-    let Lasting { built, state, target, fleet, owner } = Lasting::open(&application, printer).await?;
-    let steps = veritee_exec::plan::steps(&target, &state, &fleet, &owner).await?;
-    let _ = built;
+    let lasting = Lasting::open(&application, printer).await?;
+    let steps = veritee_exec::plan::steps(&lasting.target, &lasting.state, &lasting.fleet).await?;
     printer.result(&steps, || if steps.is_empty() { "nothing to change".to_owned() } else { steps.join("\n") });
     Ok(())
 }
 
 pub(crate) async fn up(application: Application, watch: bool, printer: &Printer) -> Result<()> {
-    let mut lasting = Lasting::open(&application, printer).await?;
+    let mut ready = Ready::prepare(&application, printer).await?;
+    let mut lasting = ready.lasting().await?;
+    let application = lasting.state.application;
+    // Before the modules are connected: what is started again from here on is seen.
+    let mut known = Some(restarts(&lasting.fleet, application).await?);
     let mut deployment = lasting.bring_up(printer).await?;
     lasting.report(&mut deployment, printer).await?;
     if !watch {
         return Ok(());
     }
     printer.say("watching; Ctrl-C ends the watch, not the application");
-    drop(deployment);
-    let (folder, name) = (lasting.state.folder().to_owned(), lasting.target.application.clone());
-    let Lasting { built, state, target, fleet, owner } = lasting;
-    drop(state);
+    // Nobody else may deploy while a repair goes on, but between repairs everybody may.
+    drop((deployment, lasting));
+    let mut trouble = String::new();
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = tokio::time::sleep(WATCH_PAUSE) => {}
         }
-        let lives = lives(&target, &fleet, &folder, &name).await?;
-        if lives {
-            continue;
+        let said = match ready.repair(application, &mut known, printer).await {
+            Ok(()) => String::new(),
+            Err(error) if Exit::of(&error) == Exit::InUse => continue,
+            Err(error) => {
+                // What is in the way now may be gone at the next look. A daemon that comes back needs new channels, and
+                // counts anew.
+                let _ = ready.reach_again().await;
+                known = None;
+                error.to_string()
+            }
+        };
+        if said != trouble && !said.is_empty() {
+            printer.warn(&said);
         }
-        // Nobody else may be deploying now: the lock is taken for the repair only.
-        let mut state = State::open(&folder, &name)?;
-        let place = Place { target: &target, fleet: &fleet, owner: &owner, talk: printer };
-        bring_up(place, &mut state).await?;
-        let _ = &built;
+        trouble = said;
     }
 }
 
-/// Whether all modules live their known life: a node tells when it started one again.
-async fn lives(target: &Target, fleet: &Fleet, folder: &Path, name: &str) -> Result<bool> {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static RESTARTS: AtomicU64 = AtomicU64::new(0);
-    let application = { State::open(folder, name)?.application };
-    let mut restarts = 0;
-    for node in fleet.0.values() {
-        for module in node.list(application.0).await? {
-            if target.modules.contains_key(&module.name.module) {
-                restarts += module.restarts;
-            }
+/// How often a watcher looks.
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
+
+impl Ready {
+    /// Connects modules again that their nodes started again since `known`. Looking takes no lock.
+    async fn repair(&self, application: ApplicationId, known: &mut Option<Restarts>, printer: &Printer) -> Result<()> {
+        let now = restarts(&self.fleet, application).await?;
+        if known.as_ref() != Some(&now) {
+            self.lasting().await?.bring_up(printer).await?;
+            *known = Some(now);
         }
+        Ok(())
     }
-    Ok(RESTARTS.swap(restarts, Ordering::Relaxed) == restarts)
+
+    async fn reach_again(&mut self) -> Result<()> {
+        let mut fleet = Fleet::default();
+        let nodes = self.loaded.descriptor.modules.values().map(|module| &module.node);
+        reach(&mut fleet, nodes, &self.loaded.descriptor, &self.home).await?;
+        self.fleet = fleet;
+        Ok(())
+    }
+}
+
+/// How often each module was started again, as its node tells.
+type Restarts = BTreeMap<String, u64>;
+
+async fn restarts(fleet: &Fleet, application: ApplicationId) -> Result<Restarts> {
+    let mut restarts = Restarts::new();
+    for node in fleet.0.values() {
+        let modules = node.list(application.0).await?;
+        let restarted = modules.into_iter().filter(|module| module.restarts > 0);
+        restarts.extend(restarted.map(|module| (module.name.module, module.restarts)));
+    }
+    Ok(restarts)
 }
 
 impl Lasting {
     pub(crate) async fn bring_up(&mut self, printer: &Printer) -> Result<Deployment> {
+        // Before any effect: a lost state is found again by what the home remembers.
+        self.home.remember(self.state.application, &self.target.application, self.state.folder())?;
         let place = Place { target: &self.target, fleet: &self.fleet, owner: &self.owner, talk: printer };
         Ok(bring_up(place, &mut self.state).await?)
     }
@@ -227,6 +297,7 @@ impl Lasting {
     async fn report(&self, deployment: &mut Deployment, printer: &Printer) -> Result<()> {
         let names = port_names(&self.built);
         let report = observe::report(self.place(printer), &self.state, deployment, &names).await?;
+        Seen::note(&self.state, &mut deployment.desks).await?;
         printer.result(&report, || report_text(&report));
         Ok(())
     }
@@ -235,11 +306,22 @@ impl Lasting {
     async fn look(&self, printer: &Printer) -> Result<Deployment> {
         let mut deployment = Deployment { desks: Default::default(), connected: Default::default() };
         for (module, target) in &self.target.modules {
-            let desk = open_desk(self.place(printer), &self.state, module, target).await?;
-            deployment.desks.insert(module.clone(), desk);
+            match open_desk(self.place(printer), &self.state, module, target).await {
+                Ok(desk) => drop(deployment.desks.insert(module.clone(), desk)),
+                Err(error) if gone(&error) => printer.warn(&format!(
+                    "module {module} does not live on {}: {error}; `veritee up` starts it",
+                    target.node
+                )),
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(deployment)
     }
+}
+
+/// Whether a module is not there, as its node claims.
+fn gone(error: &ExecError) -> bool {
+    matches!(error.failure(), Some(FailureKind::Dead | FailureKind::NotFound))
 }
 
 pub(crate) async fn status(application: Application, printer: &Printer) -> Result<()> {
@@ -262,26 +344,36 @@ pub(crate) async fn disable(application: Application, module: &str, printer: &Pr
 
 pub(crate) async fn down(application: Application, printer: &Printer) -> Result<()> {
     let loaded = Loaded::read(&application)?;
-    if !State::exists(&loaded.state_folder()) {
+    let home = Home::of_user();
+    let folder = loaded.state_folder();
+    if !State::exists(&folder) && home.lost_application(&loaded.descriptor.application, &folder)?.is_none() {
         printer.result(&serde_json::json!({"down": true}), || "nothing is up".to_owned());
         return Ok(());
     }
-    let home = Home::of_user();
-    let mut state = State::open(&loaded.state_folder(), &loaded.descriptor.application)?;
-    let fleet = fleet(&loaded.descriptor, &home, &state).await?;
-    for (module, node) in state.placed.clone() {
-        let request = Request::Unload { name: name_of(&state, &module) };
-        fleet.node(&node)?.tell(request, "unload").await?;
-        state.forget(&module)?;
-        printer.done(&format!("unloaded {module} from {node}"));
-    }
-    for (name, assignment) in state.assigned.clone() {
-        let unroute = Request::Unroute { application: state.application.0, connection: assignment.id };
-        for node in fleet.0.values() {
-            node.tell(unroute.clone(), "unroute").await.with_context(|| format!("cannot forget {name}"))?;
+    let mut state = loaded.state(&home)?;
+    let mut fleet = Fleet::default();
+    let nodes = loaded.descriptor.modules.values().map(|module| &module.node).chain(state.placed.values());
+    reach(&mut fleet, nodes, &loaded.descriptor, &home).await?;
+    let application = state.application;
+    for node in fleet.0.values() {
+        // What the node has, not what the state says: a lost state says nothing.
+        for module in node.list(application.0).await? {
+            let name = module.name.module.clone();
+            node.tell(Request::Unload { name: module.name }, "unload").await?;
+            printer.done(&format!("unloaded {name} from {}", node.name));
         }
-        state.remove(&name)?;
+        for connection in node.figures(application.0).await?.connections {
+            let unroute = Request::Unroute { application: application.0, connection: connection.connection };
+            node.tell(unroute, "unroute").await?;
+        }
     }
+    for module in state.placed.clone().into_keys() {
+        state.forget(&module)?;
+    }
+    for connection in state.assigned.clone().into_keys() {
+        state.remove(&connection)?;
+    }
+    home.forget(application)?;
     printer.result(&serde_json::json!({"down": true}), || format!("{} is down", loaded.descriptor.application));
     Ok(())
 }

@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Done = 0,
     /// Failed for a reason of its own.
     Failed = 1,
+    /// What was typed makes no sense, as when it does not parse.
+    Usage = 2,
     /// The descriptor is refused.
     Descriptor = 3,
     /// Evidence was refused, or a module refuses.
@@ -23,6 +25,11 @@ pub(crate) enum Exit {
     InUse = 7,
 }
 
+/// What was typed parses, but makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misuse(pub(crate) String);
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -32,7 +39,11 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// The code of an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
+        if error.is::<Misuse>() {
+            return Self::Usage;
+        }
         match error.downcast_ref::<ExecError>() {
+            Some(ExecError::NoSuch { .. }) => Self::Usage,
             Some(ExecError::Descriptor(_) | ExecError::Model(_)) => Self::Descriptor,
             Some(
                 ExecError::Platform(_)

@@ -138,7 +138,7 @@ fn rdrand() -> Option<String> {
 }
 
 /// Files of the owner.
-const FILES: [&str; 3] = ["identity.key", "root.key", "nodes.json"];
+const FILES: [&str; 4] = ["identity.key", "root.key", "nodes.json", "applications.json"];
 
 pub(crate) fn backup(folder: &Path, printer: &Printer) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -159,6 +159,9 @@ pub(crate) fn restore(folder: &Path, printer: &Printer) -> Result<()> {
     let home = Home::of_user();
     if home.folder().join(FILES[0]).exists() {
         bail!("{} holds an identity already; move it away first", home.folder().display());
+    }
+    if !folder.join(FILES[0]).is_file() {
+        bail!("{} holds no backup: it has no {}", folder.display(), FILES[0]);
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home.folder())?;
     copy(folder, home.folder())?;

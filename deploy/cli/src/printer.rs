@@ -42,7 +42,14 @@ impl Printer {
     /// An error, with what it was about.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         self.settle();
-        let _ = writeln!(std::io::stderr(), "error: {error:#}");
+        let mut text = error.to_string();
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            // Many errors tell their cause themselves.
+            if !text.contains(&cause) {
+                text = format!("{text}: {cause}");
+            }
+        }
+        let _ = writeln!(std::io::stderr(), "error: {text}");
     }
 
     /// A line of talk.
@@ -108,10 +115,11 @@ pub(crate) fn report_text(report: &Report) -> String {
     let connections = report.connections.iter().map(connection_cells);
     let head = ["connection", "from", "to", "cipher", "epoch", "sent", "accepted", "dropped"];
     let connections = table(head, connections.collect());
+    let broken: String = report.broken.iter().map(|cost| format!("! {cost}\n")).collect();
     let sent: u64 = report.connections.iter().map(|connection| connection.sent).sum();
     let accepted: u64 = report.connections.iter().map(|connection| connection.accepted).sum();
     format!(
-        "\n{modules}\n{connections}\n{}: {} modules, {} connections, {sent} events sent, {accepted} accepted\n",
+        "\n{modules}\n{connections}{broken}\n{}: {} modules, {} connections, {sent} events sent, {accepted} accepted\n",
         report.application,
         report.modules.len(),
         report.connections.len()

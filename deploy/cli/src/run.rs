@@ -52,8 +52,8 @@ async fn session(
     let built = loaded.build(&owner.identity.public(), printer).await?;
     let names: Vec<String> = loaded.descriptor.nodes.keys().cloned().collect();
     let fleet = throwaway.start(&names, Settings::default(), printer).await?;
-    let mut state = State::open(&throwaway.state(), &loaded.descriptor.application)?;
-    let target = resolve(&loaded.descriptor, &built, &mut state)?;
+    let mut state = State::open(&throwaway.state(), &loaded.descriptor.application, None)?;
+    let target = resolve(&loaded.descriptor, &built, &mut state);
     let place = Place { target: &target, fleet: &fleet, owner: &owner, talk: printer };
     let mut deployment = bring_up(place, &mut state).await?;
     let ports = port_names(&built);

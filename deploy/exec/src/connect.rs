@@ -42,6 +42,8 @@ pub struct Wire {
     pub payload_type: TypeHash,
     /// The reply's payload type.
     pub reply_type: TypeHash,
+    /// Longest reply in bytes.
+    pub reply_bytes_max: usize,
     /// Deadline in milliseconds; 0 for none.
     pub deadline_ms: u32,
 }
@@ -113,6 +115,19 @@ pub struct Connected {
     pub opened: bool,
     /// Epochs up to this one are dead: the source's node may drop what is refused.
     pub dead: Option<Epoch>,
+    /// The epoch that ended otherwise than by being drained.
+    pub ended: Option<Ended>,
+}
+
+/// An epoch that was abandoned, with what living ends sealed at its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// Its record.
+    pub record: EpochRecord,
+    /// What the source emitted, if it lives.
+    pub sent: Option<u64>,
+    /// What the target accepted, if it lives.
+    pub accepted: Option<u64>,
 }
 
 /// The row of a connection at one end, as its module states.
@@ -145,13 +160,14 @@ pub async fn connect(
         && has(&source, record.epoch)
         && has(&target, record.epoch)
     {
-        return Ok(Connected { epoch: record.epoch, opened: false, dead: None });
+        return Ok(Connected { epoch: record.epoch, opened: false, dead: None, ended: None });
     }
     let fits = |record: &EpochRecord| {
         let beyond = |row: &Option<RowStatus>| row.is_some_and(|row| highest(&row) > record.epoch);
         let closed = |row: &Option<RowStatus>| row.is_some_and(|row| row.epoch == record.epoch && row.state & 1 == 0);
         !beyond(&source) && !beyond(&target) && !closed(&source) && !closed(&target)
     };
+    let before = state.epochs.get(&wire.id.0).copied();
     let record = match known.filter(fits) {
         Some(record) => record,
         None => {
@@ -160,38 +176,56 @@ pub async fn connect(
             new_record(wire, state, activations, floor)?
         }
     };
-    open(wire, (&from, &to), &record, target, desks, keys).await
+    let (mut connected, ends, drained) = open(wire, (&from, &to), &record, target, desks, keys).await?;
+    // The end of an epoch whose end was told by an interrupted call is not told again.
+    connected.ended = before.filter(|before| before.epoch != record.epoch && !drained).map(|before| {
+        let told = |end: Option<EpochEnd>| end.filter(|end| end.epoch == before.epoch).map(|end| end.counter.0);
+        Ended {
+            record: before,
+            sent: told(ends.0).filter(|_| before.source == activations.0),
+            accepted: told(ends.1).filter(|_| before.target == activations.1),
+        }
+    });
+    Ok(connected)
 }
 
+/// What the source and the target said about the end of the epoch before.
+type Ends = (Option<EpochEnd>, Option<EpochEnd>);
+
 /// Gives an epoch's keys: to the accepting end first where there was no epoch before, else to the emitting one, whose
-/// answer says where the epoch before ends.
+/// answer says where the epoch before ends. Tells the ends of the epoch before, and whether it is drained.
 async fn open(
     wire: &Wire, (from, to): (&End, &End), record: &EpochRecord, target: Option<RowStatus>, desks: &mut Desks,
     keys: &(dyn KeySource + Sync),
-) -> Result<Connected, ExecError> {
+) -> Result<(Connected, Ends, bool), ExecError> {
     let none = (PriorEpoch::None, Counter(0));
     let set_source = wire.set_key(keys, record, (Side::Source, from), none);
-    let mut dead = None;
-    match target {
+    let (mut dead, mut drained) = (None, false);
+    let ends = match target {
         None => {
             let set = wire.set_key(keys, record, (Side::Target, to), none);
             desk(desks, &to.module).set_key(&set).await?;
-            desk(desks, &from.module).set_key(&set_source).await?;
+            let ended = desk(desks, &from.module).set_key(&set_source).await?;
             dead = record.epoch.0.checked_sub(1).filter(|epoch| *epoch > 0).map(Epoch);
+            (Some(ended), None)
         }
         Some(row) => {
             let ended = desk(desks, &from.module).set_key(&set_source).await?;
-            if highest(&row) != record.epoch {
+            if highest(&row) == record.epoch {
+                (Some(ended), None)
+            } else {
                 let prior = prior_of(&row, &ended);
-                if prior.0 == PriorEpoch::Abandon {
+                drained = prior.0 == PriorEpoch::CloseAt;
+                if !drained {
                     dead = Some(highest(&row));
                 }
                 let set = wire.set_key(keys, record, (Side::Target, to), prior);
-                desk(desks, &to.module).set_key(&set).await?;
+                let accepted = desk(desks, &to.module).set_key(&set).await?;
+                (Some(ended), Some(accepted))
             }
         }
-    }
-    Ok(Connected { epoch: record.epoch, opened: true, dead })
+    };
+    Ok((Connected { epoch: record.epoch, opened: true, dead, ended: None }, ends, drained))
 }
 
 /// What becomes of the receiver's epoch: drained to where its living sender ended it, else abandoned.

@@ -1,15 +1,16 @@
 //! The whole way of a deployment. Doing it again changes only what differs; interrupted anywhere, the next call finishes.
 
-use crate::connect::{Connected, Desks, Side, Wire, connect};
+use crate::connect::{Connected, Desks, Ended, Side, Wire, connect};
+use crate::cost::{self, Cost, Counted, Seen, counted};
 use crate::desk::Desk;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Node};
 use crate::state::State;
 use crate::{ExecError, Talk, hex};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use veritee_ids::{ControlKind, Lifecycle, OperationId, PortIndex};
-use veritee_node_protocol::{ModuleName, Remote, Request};
+use veritee_node_protocol::{FailureKind, ModuleName, Remote, Request};
 use veritee_platform::{OwnerPlatform, VerifyPolicy};
 use veritee_session::{OwnerIdentity, OwnerRoot};
 use veritee_wire::layout::{OperationName, RowName};
@@ -96,6 +97,7 @@ pub struct Place<'a> {
 /// # Errors
 /// The first thing that fails; what was done stands, and the next call goes on from there.
 pub async fn bring_up(place: Place<'_>, state: &mut State) -> Result<Deployment, ExecError> {
+    state.keep()?;
     unload_strangers(place, state).await?;
     load(place, state).await?;
     let mut desks = attest(place, state).await?;
@@ -150,23 +152,33 @@ async fn load(place: Place<'_>, state: &mut State) -> Result<(), ExecError> {
             image: image.clone(),
             restart: target.restart,
         };
-        if let Err(error) = node.tell(request.clone(), "load").await {
-            if !is_taken(&error) {
+        if let Err(error) = load_one(node, &request).await {
+            if error.failure() != Some(FailureKind::Taken) {
                 return Err(error);
             }
             // The same name with another image: the old one makes room.
             node.tell(Request::Unload { name }, "unload").await?;
-            node.tell(request, "load").await?;
+            load_one(node, &request).await?;
         }
     }
     Ok(())
 }
 
-fn is_taken(error: &ExecError) -> bool {
-    use veritee_node_client::ClientError;
-    use veritee_node_protocol::FailureKind;
-    matches!(error, ExecError::Node { source: ClientError::Refused(failure), .. } if failure.kind == FailureKind::Taken)
+/// Loads; waits while the node still starts the module for an earlier call that was interrupted.
+async fn load_one(node: &Node, request: &Request) -> Result<(), ExecError> {
+    let end = Instant::now() + LOAD_PATIENCE;
+    loop {
+        match node.tell(request.clone(), "load").await {
+            Err(error) if error.failure() == Some(FailureKind::Unavailable) && Instant::now() < end => {
+                tokio::time::sleep(LOAD_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
+
+const LOAD_PATIENCE: Duration = Duration::from_secs(20);
+const LOAD_PAUSE: Duration = Duration::from_millis(20);
 
 async fn attest(place: Place<'_>, state: &State) -> Result<Desks, ExecError> {
     let mut desks = Desks::new();
@@ -277,9 +289,35 @@ async fn connect_all(
         if came.opened {
             place.talk.done(&format!("connected {}: {}, epoch {}", wire.name, wire.cipher.word(), came.epoch));
         }
+        if let Some(ended) = came.ended {
+            place.talk.warn(&cost_of(place, state, wire, ended).await?.to_string());
+        }
         connected.insert(wire.name.clone(), came);
     }
     Ok(connected)
+}
+
+/// What an epoch's end cost: exact, or with bound and claim.
+async fn cost_of(place: Place<'_>, state: &State, wire: &Wire, ended: Ended) -> Result<Cost, ExecError> {
+    let seen = Seen::read(state);
+    let end = |side, sealed| counted(&seen, wire, &ended.record, side, sealed);
+    let (sent, accepted) = (end(Side::Source, ended.sent), end(Side::Target, ended.accepted));
+    place.cost(state, wire, ended.record.epoch.0, (sent, accepted)).await
+}
+
+impl Place<'_> {
+    /// Puts a cost together; asks the source's node for its claim where an end is gone.
+    pub(crate) async fn cost(
+        &self, state: &State, wire: &Wire, epoch: u32, (sent, accepted): (Counted, Counted),
+    ) -> Result<Cost, ExecError> {
+        let exact = matches!((sent, accepted), (Counted::Sealed(_), Counted::Sealed(_)));
+        let node = wire.from.as_ref().and_then(|from| self.target.modules.get(&from.module));
+        let claim = match node.filter(|_| !exact) {
+            Some(target) => Some(cost::claim(self.fleet, &target.node, state, wire).await?),
+            None => None,
+        };
+        Ok(Cost { connection: wire.name.clone(), epoch, sent, accepted, claim })
+    }
 }
 
 async fn activate(desks: &mut Desks) -> Result<(), ExecError> {

@@ -33,6 +33,7 @@ pub struct Caller {
     module: ModuleName,
     row: u16,
     header: Frame,
+    reply_bytes_max: usize,
     forward: AeadKey,
     backward: AeadKey,
     /// Held as long as this process speaks on the slot.
@@ -48,11 +49,11 @@ impl Caller {
     /// Takes a free slot and opens its next epoch.
     ///
     /// # Errors
-    /// [`ExecError::NoSlot`] when none is free within `wait`; what the module or node refuses.
+    /// [`ExecError::NoSlot`] when none is free; what the module or node refuses.
     pub async fn open(
-        wire: &Wire, desk: &mut Desk, (application, root): (ApplicationId, &OwnerRoot), folder: &Path, wait: Duration,
+        wire: &Wire, desk: &mut Desk, (application, root): (ApplicationId, &OwnerRoot), folder: &Path,
     ) -> Result<Self, ExecError> {
-        let (slot, lock) = take_slot(wire, folder, wait).await?;
+        let (slot, lock) = take_slot(wire, folder)?;
         let end = &wire.to[slot];
         let status = desk.status().await?;
         let row = status.rows.iter().find(|row| row.row == end.row && row.connection == wire.id);
@@ -75,10 +76,17 @@ impl Caller {
             module: desk.name.clone(),
             row: end.row.0,
             header: Frame { connection: wire.id, kind, epoch: record.epoch, counter: Counter(0) },
+            reply_bytes_max: wire.reply_bytes_max,
             forward: key(Direction::Forward),
             backward: key(Direction::Backward),
             _slot: lock,
         })
+    }
+
+    /// Longest reply that the handler's type allows; a reply may come with padding behind it.
+    #[must_use]
+    pub const fn reply_bytes_max(&self) -> usize {
+        self.reply_bytes_max
     }
 
     /// Sends an event and waits for the module's verdict.
@@ -155,21 +163,15 @@ impl Caller {
     }
 }
 
-/// Locks the first free slot; waits for one as long as allowed.
-async fn take_slot(wire: &Wire, folder: &Path, wait: Duration) -> Result<(usize, File), ExecError> {
-    let end = Instant::now() + wait;
-    loop {
-        for slot in 0..wire.to.len() {
-            let path = folder.join(format!("slot-{}-{slot}", wire.id));
-            let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-            let file = file.map_err(ExecError::file("open", &path))?;
-            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                return Ok((slot, file));
-            }
+/// Locks the first free slot.
+fn take_slot(wire: &Wire, folder: &Path) -> Result<(usize, File), ExecError> {
+    for slot in 0..wire.to.len() {
+        let path = folder.join(format!("slot-{}-{slot}", wire.id));
+        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(ExecError::file("open", &path))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok((slot, file));
         }
-        if Instant::now() >= end {
-            return Err(ExecError::NoSlot { connection: wire.name.clone() });
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    Err(ExecError::NoSlot { connection: wire.name.clone() })
 }

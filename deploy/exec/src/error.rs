@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use veritee_ids::{ControlKind, ControlResult, Status};
 use veritee_node_client::{ClientError, IdentityError};
+use veritee_node_protocol::FailureKind;
 use veritee_platform::PlatformError;
 use veritee_session::SessionError;
 
@@ -142,6 +143,15 @@ impl ExecError {
     pub(crate) fn refused(module: &str, asked: impl Into<String>, status: u16) -> Self {
         let status = Status::try_from(status).map_or("an unknown status", Status::word);
         Self::Refused { module: module.to_owned(), asked: asked.into(), status }
+    }
+
+    /// What a node refused, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<FailureKind> {
+        match self {
+            Self::Node { source: ClientError::Refused(failure), .. } => Some(failure.kind),
+            _ => None,
+        }
     }
 
     /// A file that cannot be used.

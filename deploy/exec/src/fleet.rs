@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use veritee_ids::Op;
 use veritee_node_client::{Client, ClientError, Identity};
-use veritee_node_protocol::{Figures, IdentityKey, ModuleName, ModuleReport, Remote, Request, Response};
+use veritee_node_protocol::{FailureKind, Figures, IdentityKey, ModuleName, ModuleReport, Remote, Request, Response};
 
 /// A node that can be asked.
 #[derive(Clone, Debug)]
@@ -91,14 +91,16 @@ impl Node {
         }
     }
 
-    /// The node's claims about an application.
+    /// The node's claims about an application; none about one that it does not know.
     ///
     /// # Errors
     /// [`ExecError::Node`] or [`ExecError::StrangeAnswer`].
     pub async fn figures(&self, application: [u8; 16]) -> Result<Figures, ExecError> {
-        match self.ask(Request::Figures { application }).await? {
-            Response::Figures(figures) => Ok(figures),
-            _ => Err(self.strange("figures")),
+        match self.ask(Request::Figures { application }).await {
+            Ok(Response::Figures(figures)) => Ok(figures),
+            Ok(_) => Err(self.strange("figures")),
+            Err(error) if error.failure() == Some(FailureKind::NotFound) => Ok(Figures::default()),
+            Err(error) => Err(error),
         }
     }
 

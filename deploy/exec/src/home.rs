@@ -1,12 +1,14 @@
 //! Who the owner is: his identity, his root, the nodes that know him. Files of mode 0600 in one folder.
 
-use crate::{ExecError, random};
+use crate::state::{State, unhex};
+use crate::{ExecError, hex, random};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use veritee_ids::ApplicationId;
 use veritee_node_client::{Identity, parse_fingerprint};
 use veritee_session::{OwnerIdentity, OwnerRoot};
 use zeroize::Zeroizing;
@@ -14,6 +16,7 @@ use zeroize::Zeroizing;
 const IDENTITY: &str = "identity.key";
 const ROOT: &str = "root.key";
 const NODES: &str = "nodes.json";
+const APPLICATIONS: &str = "applications.json";
 
 /// An owner's folder.
 #[derive(Clone, Debug)]
@@ -28,6 +31,15 @@ pub struct KnownNode {
     pub address: String,
     /// Its identity in hexadecimal.
     pub fingerprint: String,
+}
+
+/// An application that is up: which it is at its nodes, should its state be lost.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KnownApplication {
+    /// Its name.
+    pub name: String,
+    /// The folders of its state and of copies of it.
+    pub states: BTreeSet<PathBuf>,
 }
 
 impl KnownNode {
@@ -126,6 +138,68 @@ impl Home {
         let text = serde_json::to_string_pretty(nodes)
             .map_err(|error| ExecError::BadState { path: path.clone(), reason: error.to_string() })?;
         replace(&path, text.as_bytes())
+    }
+
+    /// Applications that are up, by UUID in hexadecimal.
+    fn applications(&self) -> Result<BTreeMap<String, KnownApplication>, ExecError> {
+        let path = self.folder.join(APPLICATIONS);
+        if !path.exists() {
+            return Ok(BTreeMap::new());
+        }
+        let text = fs::read_to_string(&path).map_err(ExecError::file("read", &path))?;
+        serde_json::from_str(&text).map_err(|error| ExecError::BadState { path, reason: error.to_string() })
+    }
+
+    fn set_applications(&self, known: &BTreeMap<String, KnownApplication>) -> Result<(), ExecError> {
+        self.make()?;
+        let path = self.folder.join(APPLICATIONS);
+        let text = serde_json::to_string_pretty(known)
+            .map_err(|error| ExecError::BadState { path: path.clone(), reason: error.to_string() })?;
+        replace(&path, text.as_bytes())
+    }
+
+    /// The UUID of an application that is up and whose state was lost: the one of this name that had a state in this
+    /// folder, or else the only one of this name whose states are not where they were. A second application of one name has
+    /// a state of its own, and is not taken for the first one.
+    ///
+    /// # Errors
+    /// [`ExecError::File`] or [`ExecError::BadState`].
+    pub fn lost_application(&self, name: &str, state: &Path) -> Result<Option<ApplicationId>, ExecError> {
+        let known = self.applications()?;
+        let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
+        let named = || known.iter().filter(|(_, application)| application.name == name);
+        let here = named().find(|(_, application)| application.states.contains(&state));
+        let mut elsewhere =
+            named().filter(|(_, application)| !application.states.iter().any(|state| State::exists(state)));
+        let only = elsewhere.next().filter(|_| elsewhere.next().is_none());
+        let found = here.or(only).and_then(|(id, _)| unhex(id)?.try_into().ok());
+        Ok(found.map(ApplicationId))
+    }
+
+    /// Remembers where the state of an application is.
+    ///
+    /// # Errors
+    /// [`ExecError::File`] or [`ExecError::BadState`].
+    pub fn remember(&self, application: ApplicationId, name: &str, state: &Path) -> Result<(), ExecError> {
+        let mut known = self.applications()?;
+        let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
+        let new = || KnownApplication { name: name.to_owned(), states: BTreeSet::new() };
+        if !known.entry(hex(&application.0)).or_insert_with(new).states.insert(state) {
+            return Ok(());
+        }
+        self.set_applications(&known)
+    }
+
+    /// Forgets an application that is down.
+    ///
+    /// # Errors
+    /// [`ExecError::File`] or [`ExecError::BadState`].
+    pub fn forget(&self, application: ApplicationId) -> Result<(), ExecError> {
+        let mut known = self.applications()?;
+        match known.remove(&hex(&application.0)) {
+            Some(_) => self.set_applications(&known),
+            None => Ok(()),
+        }
     }
 
     fn make(&self) -> Result<(), ExecError> {

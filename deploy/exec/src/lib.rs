@@ -1,7 +1,7 @@
 //! Effects of the owner's tool: builds, talks to nodes, keeps state.
 //!
 //! In the order of a deployment: [`home`] (who the owner is), [`state`] (what he knows of an application, durable),
-//! [`build`] (images), [`resolve`] (what should be, checked), [`fleet`] (nodes), [`desk`] (one module's control session), [`connect`] (epochs and keys),
+//! [`build`] (images), [`resolve`] (what should be, checked), [`fleet`] (nodes), [`desk`] (one module's control session), [`connect`] (epochs and keys), [`cost`] (what their ends cost),
 //! [`deploy`] (the whole way), [`direct`] (the owner as an endpoint), [`observe`] (sealed status, nodes' figures),
 //! [`throwaway`] (a whole application on this machine).
 //!
@@ -11,6 +11,7 @@
 
 pub mod build;
 pub mod connect;
+pub mod cost;
 pub mod deploy;
 pub mod desk;
 pub mod direct;

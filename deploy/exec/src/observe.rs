@@ -1,6 +1,7 @@
 //! What is true (sealed status) and what nodes claim (figures), side by side.
 
 use crate::connect::{Desks, Side};
+use crate::cost::{self, Cost, Seen, counted};
 use crate::deploy::{Deployment, Place};
 use crate::state::State;
 use crate::{ExecError, hex};
@@ -20,6 +21,8 @@ pub struct Report {
     pub modules: Vec<ModuleReport>,
     /// Its connections.
     pub connections: Vec<ConnectionReport>,
+    /// Connections of which an end is gone: what that cost so far. `up` opens new epochs.
+    pub broken: Vec<Cost>,
 }
 
 /// A module.
@@ -37,6 +40,8 @@ pub struct ModuleReport {
     pub simulated: bool,
     /// Its measurement in hexadecimal.
     pub measurement: String,
+    /// This life of it in hexadecimal; empty if it has none.
+    pub activation: String,
 }
 
 /// A connection. `sent` and `accepted` come from the modules' sealed status, the rest are the nodes' claims.
@@ -72,6 +77,7 @@ pub async fn report(
     place: Place<'_>, state: &State, deployment: &mut Deployment, ports: &dyn Fn(&str, u16) -> String,
 ) -> Result<Report, ExecError> {
     let rows = rows(&mut deployment.desks).await?;
+    let broken = broken(place, state, &mut deployment.desks).await?;
     let figures = figures(place, state).await?;
     let modules = place.target.modules.iter().map(|(name, target)| {
         let verified = deployment.desks.get(name).map(|desk| &desk.verified);
@@ -82,6 +88,7 @@ pub async fn report(
             attested: verified.is_some(),
             simulated: verified.is_none_or(|verified| verified.simulated),
             measurement: verified.map_or_else(String::new, |verified| hex(&verified.measurement)),
+            activation: verified.map_or_else(String::new, |verified| hex(&verified.activation.0)),
         }
     });
     let connections = place.target.wires.iter().map(|wire| {
@@ -112,7 +119,34 @@ pub async fn report(
         application: place.target.application.clone(),
         modules: modules.collect(),
         connections: connections.collect(),
+        broken,
     })
+}
+
+/// Connections whose epoch has lost an end.
+async fn broken(place: Place<'_>, state: &State, desks: &mut Desks) -> Result<Vec<Cost>, ExecError> {
+    let seen = Seen::read(state);
+    let mut broken = Vec::new();
+    for wire in &place.target.wires {
+        let Some(record) = state.epochs.get(&wire.id.0) else { continue };
+        let mut ends = Vec::new();
+        let mut gone = false;
+        for (side, life) in [(Side::Source, record.source), (Side::Target, record.target)] {
+            let desk = wire.end(side).and_then(|end| desks.get_mut(&end.module));
+            gone |= desk.as_ref().is_none_or(|desk| desk.activation() != life);
+            let sealed = match desk {
+                Some(desk) => cost::sealed(&desk.status().await?, desk.activation(), wire, record, side),
+                None => None,
+            };
+            ends.push(counted(&seen, wire, record, side, sealed));
+        }
+        if let [sent, accepted] = ends[..]
+            && gone
+        {
+            broken.push(place.cost(state, wire, record.epoch.0, (sent, accepted)).await?);
+        }
+    }
+    Ok(broken)
 }
 
 type Rows = BTreeMap<(String, u16), RowStatus>;

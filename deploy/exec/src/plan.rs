@@ -2,7 +2,7 @@
 
 use crate::ExecError;
 use crate::connect::Side;
-use crate::deploy::{Owner, Target};
+use crate::deploy::Target;
 use crate::fleet::Fleet;
 use crate::hex;
 use crate::state::State;
@@ -12,7 +12,7 @@ use veritee_seal::sha256;
 ///
 /// # Errors
 /// [`ExecError::Node`] when a node cannot be asked, [`ExecError::File`].
-pub async fn steps(target: &Target, state: &State, fleet: &Fleet, _: &Owner) -> Result<Vec<String>, ExecError> {
+pub async fn steps(target: &Target, state: &State, fleet: &Fleet) -> Result<Vec<String>, ExecError> {
     let mut steps = Vec::new();
     for (module, node) in &state.placed {
         if target.modules.get(module).is_none_or(|target| target.node != *node) {

@@ -31,6 +31,15 @@ pub fn check(descriptor: &Descriptor, folder: &Path) -> Result<(), ExecError> {
             }
         }
     }
+    for (name, node) in &descriptor.nodes {
+        let unprotected = platforms::platform(&node.platform).and_then(|platform| platform.unprotected());
+        if let Some(word) = unprotected.filter(|word| !descriptor.policy.allow.iter().any(|allowed| allowed == word)) {
+            problems.push(format!(
+                "node {name}: the platform {word} does not protect modules from their node; \
+                 write `policy: {{ allow: [{word}] }}` to accept that"
+            ));
+        }
+    }
     if problems.is_empty() { Ok(()) } else { Err(ExecError::Descriptor(problems)) }
 }
 
@@ -86,15 +95,12 @@ pub fn tables(built: &Built) -> Tables {
     built.iter().map(|(module, image)| (module.clone(), image.ports.clone())).collect()
 }
 
-/// Resolves a checked descriptor. Connections keep their numbers and rows; new ones get free ones, durably.
-///
-/// # Errors
-/// [`ExecError::File`] when the state cannot be written.
-pub fn resolve(descriptor: &Descriptor, built: &Built, state: &mut State) -> Result<Target, ExecError> {
+/// Resolves a checked descriptor. Connections keep their numbers and rows; new ones get free ones.
+pub fn resolve(descriptor: &Descriptor, built: &Built, state: &mut State) -> Target {
     let tables = tables(built);
     let mut wires = Vec::new();
     for connection in &descriptor.connections {
-        let assignment = assign(connection, descriptor, state)?;
+        let assignment = assign(connection, descriptor, state);
         wires.extend(wire(connection, &assignment, &tables));
     }
     let modules = descriptor.modules.iter().filter_map(|(name, module)| {
@@ -117,13 +123,13 @@ pub fn resolve(descriptor: &Descriptor, built: &Built, state: &mut State) -> Res
             every: timer.every.duration(),
         })
     });
-    Ok(Target {
+    Target {
         application: descriptor.application.clone(),
         modules: modules.collect(),
         wires,
         timers: timers.collect(),
         policy: policy(descriptor),
-    })
+    }
 }
 
 fn policy(descriptor: &Descriptor) -> VerifyPolicy {
@@ -132,26 +138,38 @@ fn policy(descriptor: &Descriptor) -> VerifyPolicy {
     VerifyPolicy { allow_simulated: descriptor.policy.allow.clone(), freshness: freshness.collect() }
 }
 
+fn cipher(connection: &Connection) -> CipherId {
+    let named = connection.cipher.as_deref();
+    let found = named.and_then(|word| CipherId::ALL.iter().find(|cipher| cipher.word() == word));
+    found.copied().unwrap_or(CipherId::Aes128Gcm)
+}
+
 /// The connection's number and rows: those that it has, or the lowest free ones.
-fn assign(connection: &Connection, descriptor: &Descriptor, state: &mut State) -> Result<Assignment, ExecError> {
+fn assign(connection: &Connection, descriptor: &Descriptor, state: &mut State) -> Assignment {
     let name = connection.shown_name().into_owned();
+    let cipher = cipher(connection).word();
+    let shape = match &connection.from {
+        Some(from) => format!("{from} to {} by {cipher}", connection.to),
+        None => format!("owner to {} by {cipher}", connection.to),
+    };
     let slots = if connection.direct { usize::from(connection.callers.unwrap_or(CALLERS)) } else { 1 };
     if let Some(found) = state.assigned.get(&name)
         && found.target_rows.len() == slots
-        && found.source_row.is_some() == connection.from.is_some()
+        && found.shape == shape
     {
-        return Ok(found.clone());
+        return found.clone();
     }
     let used_ids: BTreeSet<u16> =
         state.assigned.values().map(|found| found.id).chain(state.epochs.keys().copied()).collect();
     let mut free_row = free_rows(descriptor, state);
     let assignment = Assignment {
+        shape,
         id: (1..).find(|id| !used_ids.contains(id)).unwrap_or(u16::MAX),
         source_row: connection.from.as_ref().map(|from| free_row(&from.module)),
         target_rows: (0..slots).map(|_| free_row(&connection.to.module)).collect(),
     };
-    state.assign(&name, &assignment)?;
-    Ok(assignment)
+    state.assign(&name, &assignment);
+    assignment
 }
 
 /// Gives the lowest row of a module that no connection has.
@@ -196,6 +214,7 @@ fn wire(connection: &Connection, assignment: &Assignment, tables: &Tables) -> Op
         requests,
         payload_type: to_port.payload_type,
         reply_type: if requests { to_port.reply_type } else { TypeHash([0; 8]) },
+        reply_bytes_max: usize::try_from(to_port.reply_bytes_max).unwrap_or(usize::MAX),
         deadline_ms: connection.deadline.map_or(0, |deadline| deadline.0),
     })
 }

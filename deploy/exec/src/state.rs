@@ -1,7 +1,8 @@
 //! What an owner knows of an application, durable: a journal in `.veritee/` beside the descriptor.
 //!
 //! A line of JSON an entry, each synced before the effect that it announces. A torn last line is an entry that was not
-//! written. The folder is locked while a process of the tool uses it.
+//! written. Numbers and rows of connections wait in memory until the first effect: verbs that only look write nothing.
+//! The folder is locked while a process of the tool uses it.
 
 use crate::home::sync_folder;
 use crate::{ExecError, hex, random};
@@ -41,6 +42,8 @@ enum Entry {
 /// Number and rows of a connection; they stay as long as it exists.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Assignment {
+    /// Its ends and its cipher: with others it is another connection.
+    pub shape: String,
     /// Its number.
     pub id: u16,
     /// Row at the source; `None` for direct connections.
@@ -54,6 +57,8 @@ pub struct Assignment {
 pub struct State {
     folder: PathBuf,
     journal: File,
+    /// Entries that were decided and not written yet.
+    waiting: Vec<Entry>,
     _lock: File,
     /// The application's UUID.
     pub application: ApplicationId,
@@ -66,12 +71,13 @@ pub struct State {
 }
 
 impl State {
-    /// Opens the state of an application, or makes it.
+    /// Opens the state of an application, or begins one; `known` is the UUID that an application of which the state was
+    /// lost has at its nodes.
     ///
     /// # Errors
     /// [`ExecError::Locked`] while another process uses it; [`ExecError::BadState`] when it belongs to another application
     /// or version; [`ExecError::File`].
-    pub fn open(folder: &Path, name: &str) -> Result<Self, ExecError> {
+    pub fn open(folder: &Path, name: &str, known: Option<ApplicationId>) -> Result<Self, ExecError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(ExecError::file("make", folder))?;
         let lock = lock(&folder.join(LOCK))?;
         let path = folder.join(JOURNAL);
@@ -84,6 +90,7 @@ impl State {
         let mut state = Self {
             folder: folder.to_owned(),
             journal: journal.map_err(ExecError::file("open", &path))?,
+            waiting: Vec::new(),
             _lock: lock,
             application: ApplicationId([0; 16]),
             assigned: BTreeMap::new(),
@@ -92,7 +99,7 @@ impl State {
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         if whole == 0 {
-            state.begin(name)?;
+            state.begin(name, known)?;
         } else {
             if whole < text.len() {
                 // The last entry was being written when the tool ended: its effect never began.
@@ -110,15 +117,30 @@ impl State {
     /// Whether a folder holds a state.
     #[must_use]
     pub fn exists(folder: &Path) -> bool {
-        folder.join(JOURNAL).exists()
+        fs::metadata(folder.join(JOURNAL)).is_ok_and(|journal| journal.len() > 0)
     }
 
-    fn begin(&mut self, name: &str) -> Result<(), ExecError> {
+    fn begin(&mut self, name: &str, known: Option<ApplicationId>) -> Result<(), ExecError> {
         let path = self.folder.join(JOURNAL);
         self.journal.set_len(0).map_err(ExecError::file("begin", &path))?;
-        self.application = ApplicationId(random()?);
-        self.write(&Entry::Application { version: VERSION, name: name.to_owned(), id: hex(&self.application.0) })?;
-        sync_folder(&path)
+        self.application = known.map_or_else(|| random().map(ApplicationId), Ok)?;
+        let id = hex(&self.application.0);
+        self.waiting.push(Entry::Application { version: VERSION, name: name.to_owned(), id });
+        Ok(())
+    }
+
+    /// Makes durable what was decided so far. Due before the first effect.
+    ///
+    /// # Errors
+    /// [`ExecError::File`].
+    pub fn keep(&mut self) -> Result<(), ExecError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<String> = self.waiting.iter().map(line).collect();
+        self.append(&lines.concat())?;
+        self.waiting.clear();
+        sync_folder(&self.folder.join(JOURNAL))
     }
 
     fn bad(&self, reason: impl Into<String>) -> ExecError {
@@ -166,26 +188,25 @@ impl State {
         unhex(text).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| self.bad(format!("{text:?} is no number")))
     }
 
-    /// Writes an entry and waits for the disk.
+    /// Writes an entry, behind those that wait, and waits for the disk.
     fn write(&mut self, entry: &Entry) -> Result<(), ExecError> {
-        let path = self.folder.join(JOURNAL);
-        let mut line = serde_json::to_string(entry).expect("entries are JSON");
-        line.push('\n');
-        let written = self.journal.write_all(line.as_bytes()).and_then(|()| self.journal.sync_data());
-        written.map_err(ExecError::file("write", path))
+        self.keep()?;
+        self.append(&line(entry))
     }
 
-    /// Gives a connection its number and rows.
-    ///
-    /// # Errors
-    /// [`ExecError::File`].
-    pub fn assign(&mut self, connection: &str, assignment: &Assignment) -> Result<(), ExecError> {
+    fn append(&mut self, lines: &str) -> Result<(), ExecError> {
+        let written = self.journal.write_all(lines.as_bytes()).and_then(|()| self.journal.sync_data());
+        written.map_err(ExecError::file("write", self.folder.join(JOURNAL)))
+    }
+
+    /// Gives a connection its number and rows; durable with the next entry, or [`keep`](Self::keep).
+    pub fn assign(&mut self, connection: &str, assignment: &Assignment) {
         if self.assigned.get(connection) == Some(assignment) {
-            return Ok(());
+            return;
         }
-        self.write(&Entry::Assigned { connection: connection.to_owned(), assignment: assignment.clone() })?;
+        let entry = Entry::Assigned { connection: connection.to_owned(), assignment: assignment.clone() };
+        self.waiting.push(entry);
         self.assigned.insert(connection.to_owned(), assignment.clone());
-        Ok(())
     }
 
     /// Forgets a connection.
@@ -242,6 +263,12 @@ impl State {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+fn line(entry: &Entry) -> String {
+    let mut line = serde_json::to_string(entry).expect("entries are JSON");
+    line.push('\n');
+    line
 }
 
 /// Takes a lock file, or says who is in the way.

@@ -148,15 +148,21 @@ fn check_types(at: &str, from: &Port, to: &Port, problems: &mut Problems) {
         matches!((from.kind, to.kind), (PortKind::Output, PortKind::Input) | (PortKind::Request, PortKind::Handler));
     if !fits {
         problems.add(format!(
-            "{at} goes from an {} to an {}; outputs go to inputs, requests to handlers",
-            from.kind.word(),
-            to.kind.word()
+            "{at} goes from {} to {}; outputs go to inputs, requests to handlers",
+            a(from.kind),
+            a(to.kind)
         ));
     } else if from.payload_type != to.payload_type {
         problems.add(differing(at, "payload", &from.payload_name, &to.payload_name));
     } else if from.reply_type != to.reply_type {
         problems.add(differing(at, "reply", &from.reply_name, &to.reply_name));
     }
+}
+
+/// A kind of port with its article.
+fn a(kind: PortKind) -> String {
+    let article = if matches!(kind, PortKind::Request | PortKind::Handler) { "a" } else { "an" };
+    format!("{article} {}", kind.word())
 }
 
 fn differing(at: &str, what: &str, from: &str, to: &str) -> String {
@@ -177,7 +183,7 @@ fn check_end<'a>(
     match port(tables, end) {
         Some((_, port)) if kinds.contains(&port.kind) => Some(port),
         Some((_, port)) => {
-            problems.add(format!("{at}: {end} is an {}, expected: {}", port.kind.word(), words.join(" or ")));
+            problems.add(format!("{at}: {end} is {}, expected: {}", a(port.kind), words.join(" or ")));
             None
         }
         None => {

@@ -73,8 +73,14 @@ impl Descriptor {
             },
             _ => return Err(ModelError::UnknownForm(path.to_owned())),
         };
-        Err(ModelError::Syntax { path: path.to_owned(), line, column, message: advise(&message) })
+        let message = advise(without_place(&message));
+        Err(ModelError::Syntax { path: path.to_owned(), line, column, message })
     }
+}
+
+/// Parsers repeat the place behind their message; it is told in front.
+fn without_place(message: &str) -> &str {
+    message.rfind(" at line ").map_or(message, |at| &message[..at])
 }
 
 fn first_line(text: &str) -> String {
@@ -89,17 +95,38 @@ fn place_of(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// Adds what to do to serde's words for unknown keys.
+/// Says in this tool's words what is wrong, and what to do.
 fn advise(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let (true, Some(unknown)) = (message.contains("unknown field"), quoted.next()) else {
-        return message.to_owned();
-    };
-    let known: Vec<&str> = quoted.collect();
-    match closest(unknown, known.iter().copied()) {
-        Some(meant) => format!("unknown key `{unknown}`; did you mean `{meant}`?"),
-        None => format!("unknown key `{unknown}`; there is: {}", known.join(", ")),
+    if let Some((unknown, known)) = parts(message, "unknown field ") {
+        return match closest(unknown, known.iter().copied()) {
+            Some(meant) => format!("unknown key `{unknown}`; did you mean `{meant}`?"),
+            None => format!("unknown key `{unknown}`; there is: {}", known.join(", ")),
+        };
     }
+    if let Some((unknown, known)) = parts(message, "unknown variant ") {
+        return format!("`{unknown}` is none of: {}", known.join(", "));
+    }
+    if let Some(missing) = message.strip_prefix("missing field ") {
+        return format!("the key {missing} is missing");
+    }
+    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
+        let key = rest.split(',').next().unwrap_or(rest);
+        return format!("the key `{key}` is there already; rename or remove one");
+    }
+    match message {
+        "expected mapping start" => "keys with values are expected here".to_owned(),
+        "expected sequence start" => "a list is expected here".to_owned(),
+        "expected string scalar" => "a text is expected here".to_owned(),
+        _ => message.to_owned(),
+    }
+}
+
+/// What is unknown and what is known, of serde's "… `X`, expected one of `A`, `B`"; some parsers leave the quotes out.
+fn parts<'a>(message: &'a str, prefix: &str) -> Option<(&'a str, Vec<&'a str>)> {
+    let (unknown, known) = message.strip_prefix(prefix)?.split_once(", expected ")?;
+    let known = known.strip_prefix("one of ").unwrap_or(known);
+    let known = known.split(", ").flat_map(|words| words.split(" or ")).map(|word| word.trim_matches('`'));
+    Some((unknown.trim_matches('`'), known.collect()))
 }
 
 /// The candidate that differs in at most two letters.

@@ -183,6 +183,11 @@ pub trait OwnerPlatform: Send + Sync {
     /// Largest payload of an event in bytes.
     fn payload_bytes_max(&self) -> usize;
 
+    /// The word that a policy must allow because this platform never protects a module; `None` where evidence decides.
+    fn unprotected(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Builds an image and computes its reference measurement.
     ///
     /// # Errors

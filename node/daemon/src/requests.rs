@@ -44,9 +44,13 @@ async fn serve(shared: &Shared, owner: u32, request: Request) -> Answer {
         Request::Hello { .. } => refuse(FailureKind::Malformed, "versions were compared already"),
         Request::Describe => Ok(shared.look(describe)),
         Request::Load { name, platform, image, restart } => {
-            loading::load(shared, owner, loading::Order { name, platform, image, restart }).await
+            let (shared, order) = (shared.clone(), loading::Order { name, platform, image, restart });
+            to_its_end(async move { loading::load(&shared, owner, order).await }).await
         }
-        Request::Unload { name } => loading::unload(shared, owner, name).await,
+        Request::Unload { name } => {
+            let shared = shared.clone();
+            to_its_end(async move { loading::unload(&shared, owner, name).await }).await
+        }
         Request::List { application } => Ok(shared.look(|node| list(node, owner, application))),
         Request::Enter { name, op, input } => enter(shared, owner, &name, op, input).await,
         Request::RouteOut { .. } | Request::RouteIn { .. } | Request::Unroute { .. } => {
@@ -70,8 +74,17 @@ async fn serve(shared: &Shared, owner: u32, request: Request) -> Answer {
         Request::ReplaceIdentity { identity } => replace_identity(shared, owner, identity).await,
         Request::Enrol { .. } => refuse(FailureKind::Forbidden, "this identity is enrolled already"),
         Request::Drain { application, wait_ms } => drain(shared, owner, &application, wait_ms).await,
-        Request::Revoke => revoke(shared, owner).await,
+        Request::Revoke => {
+            let shared = shared.clone();
+            to_its_end(async move { revoke(&shared, owner).await }).await
+        }
     }
+}
+
+/// Does work that goes on when who asked for it has gone: half-way, a module would be neither there nor away.
+async fn to_its_end(work: impl Future<Output = Answer> + 'static) -> Answer {
+    let work = tokio::task::spawn_local(work);
+    work.await.unwrap_or_else(|_| refuse(FailureKind::Unavailable, "the node is stopping"))
 }
 
 /// Waits until a change is durable.

@@ -348,6 +348,9 @@ fn wrong_ports_types_and_rows_are_refused(start: Start<'_>) {
     assert!(desk.set_key(&good).is_ok());
     let taken = veritee_wire::layout::SetKey { connection: ConnectionId(7), epoch: Epoch(2), ..good };
     assert_eq!(desk.set_key(&taken), Err(ControlResult::RowTaken));
+    // A drain would end under the old cipher: a connection keeps the one that it began with.
+    let other = veritee_wire::layout::SetKey { cipher: CipherId::Ascon128, epoch: Epoch(2), ..good };
+    assert_eq!(desk.set_key(&other), Err(ControlResult::RowTaken));
     desk.connect(&ASK_LINE);
     let second = Line { row: RowIndex(9), connection: ConnectionId(8), ..ASK_LINE };
     assert_eq!(desk.set_key(&second.set_key(1, PriorEpoch::None, 0)), Err(ControlResult::NoCapacity));

@@ -6,7 +6,6 @@ use crate::program::{Call, Program, Refusal, ReplyToken};
 use crate::session::{Pending, Permit, Record, Session, Statement, agree};
 use crate::table::{PORTS_MAX, Table};
 use crate::wires::{Activation, OpenRequest, nonce, outcome};
-use core::convert::identity;
 use veritee_ids::limits::{FRAME_HEADER_BYTES, PROTOCOL_VERSION, TAG_BYTES};
 use veritee_ids::{
     ActivationId, ApplicationId, Challenge, FrameKind, Label, Lifecycle, Op, PortIndex, PortKind, Role, RowIndex,
@@ -59,7 +58,7 @@ macro_rules! verdicts {
     )*};
 }
 
-verdicts! { Status => identity; Malformed => |_| Status::Malformed; Unauthentic => |_| Status::Refused; }
+verdicts! { Status => Status::from; Malformed => |_| Status::Malformed; Unauthentic => |_| Status::Refused; }
 
 impl<T, P, const ROWS: usize, const TOKENS: usize, const STATE: usize> Module<T, P, ROWS, TOKENS, STATE>
 where

@@ -216,7 +216,9 @@ impl<K: Aead, const ROWS: usize, const TOKENS: usize> Table<K, ROWS, TOKENS> {
         let _linked = K::new(set.cipher, &Secret::new(set.key)).ok_or(ControlResult::NoCipher)?;
         let ended = match self.named(&name)? {
             None => self.add_row(set)?,
-            Some(row) if row.role != set.role || row.port != set.port => return Err(ControlResult::RowTaken),
+            Some(row) if (row.role, row.port, row.current.cipher) != (set.role, set.port, set.cipher) => {
+                return Err(ControlResult::RowTaken);
+            }
             Some(row) if row.newest().epoch == set.epoch && row.newest().key == Secret::new(set.key) => {
                 return Ok(row.ended);
             }
@@ -338,8 +340,7 @@ impl<K: Aead, const ROWS: usize, const TOKENS: usize> Table<K, ROWS, TOKENS> {
     }
 
     fn forget_tokens(&mut self, row: RowIndex) {
-        let of_row = |token: &&mut Option<Token>| token.is_some_and(|token| token.row == row);
-        self.tokens.iter_mut().filter(of_row).for_each(|token| *token = None);
+        self.tokens.iter_mut().for_each(|token| *token = token.take_if(|token| token.row != row));
     }
 }
 

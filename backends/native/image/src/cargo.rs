@@ -1,8 +1,10 @@
 //! The owner's toolchain.
 
-use crate::generated::Module;
+use crate::generated::{Module, locked_workspace};
 use crate::system;
+use sha2::{Digest, Sha256};
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,14 +28,15 @@ const FLAGS: &[&str] = &[
 /// Builds the final crate and gives the path of the program.
 pub(crate) fn build(order: &BuildOrder<'_>, folder: &Path, framework: &Path) -> Result<PathBuf, PlatformError> {
     let host = host()?;
-    let target = target_folder(order)?;
+    let flags = flags(order, folder, framework);
+    let target = target_folder(order)?.join(name_of(&flags));
     let mut command = cargo();
     command
         .args(["build", "--release", "--target", &host, "--manifest-path"])
         .arg(folder.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(order, folder, framework));
+        .env("CARGO_ENCODED_RUSTFLAGS", flags);
     run(order, command)?;
     Ok(target.join(host).join("release").join(format!("veritee-image-{}", order.module)))
 }
@@ -57,7 +60,15 @@ pub(crate) fn check_bare_metal(order: &BuildOrder<'_>, module: &Module) -> Resul
     run(order, command)
 }
 
-/// One target folder for all modules, so that what they share is compiled once.
+/// A short name for flags.
+fn name_of(flags: &OsString) -> String {
+    Sha256::digest(flags.as_encoded_bytes()).iter().take(4).fold(String::new(), |mut name, byte| {
+        write!(name, "{byte:02x}").expect("a string takes everything");
+        name
+    })
+}
+
+/// The folder for what cargo builds.
 fn target_folder(order: &BuildOrder<'_>) -> Result<PathBuf, PlatformError> {
     let folder = order.target.join("veritee/build");
     std::fs::create_dir_all(&folder).map_err(system(format!("make {}", folder.display())))?;
@@ -65,16 +76,21 @@ fn target_folder(order: &BuildOrder<'_>) -> Result<PathBuf, PlatformError> {
 }
 
 /// Compiler flags, with paths of this machine taken out of the image.
+///
+/// They are the same for all modules of a workspace, which then share what they depend on. Modules of another workspace
+/// have other flags and a target folder of their own: in a common one cargo would compile it all again at every turn.
 fn flags(order: &BuildOrder<'_>, folder: &Path, framework: &Path) -> OsString {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let source = order.source.canonicalize().unwrap_or_else(|_| order.source.to_owned());
+    let workspace = locked_workspace(&source).unwrap_or(&source).to_owned();
     let mut flags: Vec<OsString> = FLAGS.iter().map(OsString::from).collect();
+    // Of several that match, the compiler takes the last one.
     let places = [
-        (Some(folder.to_owned()), "image"),
-        (Some(source), "module"),
-        (Some(framework.to_owned()), "veritee"),
         (home, "cargo"),
+        (Some(framework.to_owned()), "veritee"),
+        (Some(workspace), "modules"),
+        (folder.parent().map(Path::to_owned), "images"),
     ];
     for (from, to) in places {
         if let Some(from) = from {

@@ -2,8 +2,8 @@
 
 use crate::{bad, system};
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 use veritee_ids::CipherId;
 use veritee_platform::{BuildOrder, PlatformError};
 
@@ -30,8 +30,11 @@ pub(crate) fn write(order: &BuildOrder<'_>, module: &Module, framework: &Path) -
     let folder = order.target.join("veritee/native").join(order.module);
     fs::create_dir_all(folder.join("src")).map_err(system(format!("make {}", folder.display())))?;
     let folder = folder.canonicalize().map_err(system(format!("find {}", folder.display())))?;
-    write_changed(&folder.join("Cargo.toml"), &manifest(order, module, framework))?;
-    write_changed(&folder.join("src/main.rs"), &program(order))?;
+    let texts = [("Cargo.toml", manifest(order, module, framework)), ("src/main.rs", program(order))];
+    for (name, text) in texts {
+        let path = folder.join(name);
+        write_changed(&path, text.as_bytes()).map_err(system(format!("write {}", path.display())))?;
+    }
     if !folder.join("Cargo.lock").exists() {
         seed_lock(&folder, &module.folder, framework)?;
     }
@@ -78,8 +81,7 @@ fn program(order: &BuildOrder<'_>) -> String {
 
 /// The versions that the author's workspace is locked to, or else the framework's.
 fn seed_lock(folder: &Path, author: &Path, framework: &Path) -> Result<(), PlatformError> {
-    let nearest = author.ancestors().map(|folder| folder.join("Cargo.lock")).find(|lock| lock.is_file());
-    let lock = nearest.unwrap_or_else(|| framework.join("Cargo.lock"));
+    let lock = locked_workspace(author).unwrap_or(framework).join("Cargo.lock");
     if lock.is_file() {
         let to = folder.join("Cargo.lock");
         fs::copy(&lock, &to).map_err(system(format!("copy {}", lock.display())))?;
@@ -87,9 +89,18 @@ fn seed_lock(folder: &Path, author: &Path, framework: &Path) -> Result<(), Platf
     Ok(())
 }
 
-fn write_changed(path: &Path, text: &str) -> Result<(), PlatformError> {
-    if fs::read_to_string(path).is_ok_and(|found| found == text) {
+/// The nearest folder around a crate, or the crate's own, that has locked versions.
+pub(crate) fn locked_workspace(author: &Path) -> Option<&Path> {
+    author.ancestors().find(|folder| folder.join("Cargo.lock").is_file())
+}
+
+/// Writes a file at once, if it differs: another process may be reading it.
+pub(crate) fn write_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|found| found == bytes) {
         return Ok(());
     }
-    fs::write(path, text).map_err(system(format!("write {}", path.display())))
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    fs::write(&draft, bytes)?;
+    fs::rename(&draft, path)
 }

@@ -51,7 +51,7 @@ impl NativeBuilder {
         let program = cargo::build(order, &folder, &framework)?;
         let bytes = fs::read(&program).map_err(system(format!("read {}", program.display())))?;
         let path = folder.join(format!("{}.image", order.module));
-        fs::write(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
+        generated::write_changed(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
         let ports = ports::read(&bytes).map_err(|reason| bad(order, &reason))?;
         Ok(BuiltImage { path, measurement: Sha256::digest(&bytes).to_vec(), ports })
     }

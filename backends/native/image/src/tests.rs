@@ -150,7 +150,7 @@ fn equal_sources_give_equal_images_wherever_they_are_built() {
         fs::read(built.path).unwrap()
     });
     assert!(images[0] == images[1], "the images differ: {:?}", difference(&images[0], &images[1]));
-    assert!(contains(&images[0], b"/module/src/lib.rs"), "the place is there, by a name of its own");
+    assert!(contains(&images[0], b"/modules/src/lib.rs"), "the place is there, by a name of its own");
     for (folder, _) in &folders {
         let place = folder.path().to_string_lossy().into_owned();
         assert!(!contains(&images[0], place.as_bytes()), "{place} is in the image");

@@ -45,6 +45,10 @@ impl OwnerPlatform for NativeOwner {
         PAYLOAD_BYTES_MAX
     }
 
+    fn unprotected(&self) -> Option<&'static str> {
+        Some("native")
+    }
+
     fn build(&self, order: &BuildOrder<'_>) -> Result<BuiltImage, PlatformError> {
         self.builder.build(order)
     }

@@ -97,8 +97,8 @@ impl Rig {
         let talk = Warnings(printer);
         let names: Vec<String> = images.loaded.descriptor.nodes.keys().cloned().collect();
         let fleet = throwaway.start(&names, settings, &talk).await?;
-        let mut state = State::open(&throwaway.state(), &images.loaded.descriptor.application)?;
-        let target = resolve(&images.loaded.descriptor, &images.built, &mut state)?;
+        let mut state = State::open(&throwaway.state(), &images.loaded.descriptor.application, None)?;
+        let target = resolve(&images.loaded.descriptor, &images.built, &mut state);
         bring_up(Place { target: &target, fleet: &fleet, owner: &images.owner, talk: &talk }, &mut state).await?;
         let entry = |module: &str, name: &str| -> Result<Entry> {
             let node = fleet.node(module)?.clone();

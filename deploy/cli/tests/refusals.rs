@@ -1,0 +1,196 @@
+//! What is refused, and in which words. Nothing is touched by what is refused.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::fmt::Write;
+use support::{OWNER, Stage, button_led, ping_pong, source};
+
+/// Applies `up` to each changed descriptor and writes down what it says.
+fn session(cases: &[(&str, String)]) -> String {
+    let stage = Stage::new();
+    let mut session = String::new();
+    for (number, (case, descriptor)) in cases.iter().enumerate() {
+        let application = stage.application(OWNER, &format!("app{number}"), descriptor);
+        let said = application.up();
+        let err = stage.plain(&said.err).replace(&format!("app{number}"), "app");
+        writeln!(session, "## {case}: exit {}\n{}\n", said.code, err.trim_end()).unwrap();
+        assert_eq!(said.out, "", "{case}");
+        assert_eq!(said.err.matches("error").count(), 1, "{case}: {}", said.err);
+        assert!(!application.state().exists(), "{case}: nothing is written down");
+    }
+    session
+}
+
+/// The descriptor of button and LED with some of its text replaced.
+fn changed(from: &str, to: &str) -> String {
+    let text = button_led();
+    assert!(text.contains(from), "{from:?} is not in {text}");
+    text.replacen(from, to, 1)
+}
+
+#[test]
+fn files_that_cannot_be_read_as_descriptors() {
+    let cases = [
+        ("an unknown key", changed("policy:", "timer: []\npolicy:")),
+        ("an unknown key inside", changed("name: press, from", "name: press, form")),
+        ("a missing key", changed("application: button-led\n", "")),
+        ("a name twice", changed("  led: {", "  button: {")),
+        ("an end that is none", changed("to: led.toggle", "to: led")),
+        ("a duration without unit", changed("to: led.toggle", "to: led.toggle, deadline: 10")),
+        ("a duration in hours", changed("to: led.toggle", "to: led.toggle, deadline: 1h")),
+        ("a duration that is too long", changed("to: led.toggle", "to: led.toggle, deadline: 99999999m")),
+        ("a kind of restart that is none", changed("  button: { node", "  button: { restart: always, node")),
+        ("no YAML", changed("modules:", "modules: [")),
+    ];
+    insta::assert_snapshot!(session(&cases));
+}
+
+#[test]
+fn other_forms_name_the_place_too() {
+    let stage = Stage::new();
+    let mut session = String::new();
+    let texts = [
+        ("veritee.json", "{\n  \"application\": \"a\",\n  \"nods\": {}\n}\n"),
+        ("veritee.toml", "application = \"a\"\n[node.desk]\nplatform = \"native\"\n"),
+        ("veritee.txt", "application: a\n"),
+        ("nowhere.yaml", ""),
+    ];
+    for (name, text) in texts {
+        if !text.is_empty() {
+            std::fs::write(stage.path().join(name), text).unwrap();
+        }
+        let said = stage.tool(OWNER, &["check"]).arg(name).said();
+        writeln!(session, "## {name}: exit {}\n{}", said.code, stage.plain(&said.err)).unwrap();
+    }
+    insta::assert_snapshot!(session);
+}
+
+#[test]
+fn descriptors_that_contradict_themselves() {
+    let direct = "{ name: state, direct: true, to: led.state }";
+    let press = "{ name: press, from: button.pressed, to: led.toggle }";
+    let policy = "policy:\n  allow: [native]\n";
+    let timer = |text: &str| format!("timers:\n  - {{ {text} }}\npolicy:");
+    let cases = [
+        ("a bad name of the application", changed("application: button-led", "application: Button LED")),
+        ("a bad name of a module", changed("  led: {", "  Led!: {")),
+        ("an unknown module", changed("to: led.toggle", "to: lamp.toggle")),
+        ("a mistyped module", changed("from: button.pressed", "from: buton.pressed")),
+        ("an unknown node", changed("node: ceiling", "node: floor")),
+        ("an unknown platform", changed("desk: { platform: native }", "desk: { platform: nativ }")),
+        ("an address without port", changed("desk: { platform: native }", "desk: { platform: native, address: here }")),
+        ("an unknown cipher", changed("to: led.toggle", "to: led.toggle, cipher: rot13")),
+        ("a mistyped cipher", changed("to: led.toggle", "to: led.toggle, cipher: ascon-182")),
+        ("two connections of one name", changed("name: state", "name: press")),
+        ("two connections the same way", changed(direct, &press.replace("press,", "again,"))),
+        ("neither direct nor from", changed("from: button.pressed, ", "")),
+        ("both direct and from", changed("name: press,", "name: press, direct: true,")),
+        ("callers without direct", changed("to: led.toggle", "to: led.toggle, callers: 2")),
+        ("too many callers", changed("to: led.state", "to: led.state, callers: 65")),
+        ("to itself", changed("to: led.toggle", "to: button.press")),
+        ("a timer of no time", changed("policy:", &timer("entry: button.press, every: 0ms"))),
+        ("a timer of nobody", changed("policy:", &timer("entry: door.bell, every: 1s"))),
+        ("a platform that the policy does not allow", changed(policy, "")),
+        ("a policy for a platform that is none", changed("[native]", "[native, sgy]")),
+        ("a freshness that is none", changed(policy, "policy:\n  allow: [native]\n  freshness: [dice]\n")),
+        ("a missing source", changed("led\" }", "lamp\" }")),
+        ("no source", changed(&format!("rust: {:?}", source("examples/button-led/led")), "")),
+        ("several at once", changed("to: led.toggle", "to: lamp.toggle, cipher: rot13, callers: 0")),
+    ];
+    insta::assert_snapshot!(session(&cases));
+}
+
+#[test]
+fn descriptors_that_contradict_the_modules_ports() {
+    let probe = format!("{{ rust: {:?} }}", source("testkit/probe"));
+    let circle = format!(
+        "application: circle\nnodes:\n  desk: {{ platform: native }}\nmodules:\n  probe_a: {{ node: desk, source: {probe} }}\n  \
+         probe_b: {{ node: desk, source: {probe} }}\nconnections:\n  - {{ from: probe_a.ask, to: probe_b.double }}\n  \
+         - {{ from: probe_b.ask, to: probe_a.double }}\npolicy: {{ allow: [native] }}\n"
+    );
+    let mixed = ping_pong().replace(
+        "modules:",
+        &format!(
+            "modules:\n  button: {{ node: left, source: {{ rust: {:?} }} }}",
+            source("examples/button-led/button")
+        ),
+    );
+    let twice = "application: twice\nnodes:\n  desk: { platform: native }\nmodules:\n  probe_a: { node: desk, source: PROBE }\n  \
+                 probe_b: { node: desk, source: PROBE }\n  probe_c: { node: desk, source: PROBE }\nconnections:\n  \
+                 - { from: probe_a.ask, to: probe_b.double }\n  - { from: probe_a.ask, to: probe_c.double }\n\
+                 policy: { allow: [native] }\n";
+    let cases = [
+        ("an unknown port", changed("to: led.toggle", "to: led.switch")),
+        ("a mistyped port", changed("to: led.toggle", "to: led.togle")),
+        ("an output as a target", changed("to: led.toggle", "to: led.state")),
+        ("an entry as a source", changed("from: button.pressed", "from: button.press")),
+        ("a deadline that nobody hears", changed("to: led.toggle", "to: led.toggle, deadline: 10s")),
+        ("too many rows", changed("to: led.state", "to: led.state, callers: 64")),
+        (
+            "a timer of a port that is no entry",
+            changed("policy:", "timers:\n  - { entry: led.toggle, every: 1s }\npolicy:"),
+        ),
+        ("other types at both ends", mixed.replace("from: ping.ping", "from: button.pressed")),
+        ("a circle of requests", circle),
+        ("a request with two handlers", twice.replace("PROBE", &probe)),
+    ];
+    insta::assert_snapshot!(session(&cases));
+}
+
+#[test]
+fn nodes_that_are_not_there() {
+    let mut stage = Stage::with_nodes(&["desk", "ceiling"]);
+    let unknown = session(&[("an unknown node", button_led())]);
+    stage.node("ceiling").kill();
+    let address = stage.nodes["ceiling"].address.clone();
+    let application = stage.application(OWNER, "app", &button_led());
+    let mut session = unknown;
+    for verb in ["up", "plan", "status", "check"] {
+        let said = application.verb(&[verb]).said();
+        let err = stage.plain(&said.err).replace(&address, "ADDRESS");
+        writeln!(session, "## {verb}, a node is down: exit {}\n{err}", said.code).unwrap();
+        assert!(!application.state().exists(), "{verb}: nothing is written down");
+    }
+    assert!(stage.nodes["desk"].runners().is_empty(), "nothing was loaded");
+    insta::assert_snapshot!(session);
+}
+
+#[test]
+fn payloads_that_no_port_takes() {
+    let stage = Stage::with_nodes(&["desk", "ceiling"]);
+    let application = stage.application(OWNER, "app", &button_led());
+    application.up().ok();
+    let mut session = String::new();
+    let calls: [&[&str]; 8] = [
+        &["request", "state", "--hex", "0123456789"],
+        &["request", "state", "--hex", "xy"],
+        &["request", "state", "--hex", "012"],
+        &["output", "state"],
+        &["request", "press"],
+        &["request", "stat"],
+        &["call", "button.pres"],
+        &["call", "button.press", "--hex", "00"],
+    ];
+    for words in calls {
+        let said = application.verb(words).said();
+        let err = stage.plain(&said.err);
+        writeln!(session, "## {}: exit {}\n{err}", words.join(" "), said.code).unwrap();
+    }
+    assert_eq!(application.status().accepted("state"), 0, "no event was sent");
+    insta::assert_snapshot!(session);
+}
+
+#[test]
+fn the_help_of_every_verb() {
+    let stage = Stage::new();
+    let verbs = "new check build plan run up status call output request disable down node,add node,list node,show \
+                 node,remove node doctor bench backup restore completions man";
+    let mut session = stage.tool(OWNER, &["--help"]).said().ok();
+    for verb in verbs.split_whitespace() {
+        let words: Vec<&str> = verb.split(',').chain(["--help"]).collect();
+        let said = stage.tool(OWNER, &words).said();
+        writeln!(session, "\n## veritee {}\n{}", words.join(" "), said.ok()).unwrap();
+    }
+    insta::assert_snapshot!(session);
+}

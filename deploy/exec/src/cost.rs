@@ -1,0 +1,183 @@
+//! What the end of an epoch cost, in the words of PROTOCOL section 5: exact where both ends live, else a bound or a claim.
+//!
+//! For the bound, the tool keeps the last sealed status of every module that it read, in `.veritee/seen`. It is a note, not
+//! a decision: without it the bound is zero.
+
+use crate::connect::{Desks, Side, Wire};
+use crate::fleet::Fleet;
+use crate::home::replace;
+use crate::state::{State, unhex};
+use crate::{ExecError, hex};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use veritee_ids::{ActivationId, ConnectionId, Epoch};
+use veritee_node_protocol::ConnectionFigures;
+use veritee_session::Status;
+use veritee_session::keys::EpochRecord;
+
+const SEEN: &str = "seen";
+
+/// How far one end of a connection came in an epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counted {
+    /// The end lives, and sealed this.
+    Sealed(u64),
+    /// The end is gone; this is its last sealed status that was read.
+    AtLeast(u64),
+}
+
+impl Counted {
+    /// The number, exact or a bound.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Sealed(number) | Self::AtLeast(number) => number,
+        }
+    }
+}
+
+/// What the nodes of a connection claim since its route was set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Claim {
+    /// Events that the source's node saw.
+    pub emitted: u64,
+    /// Verdicts `accepted` that it was told.
+    pub accepted: u64,
+    /// Events without a verdict that it holds.
+    pub waiting: u64,
+    /// Of those, on its disk.
+    pub stored: u64,
+}
+
+/// What the end of an epoch cost.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Cost {
+    /// The connection.
+    pub connection: String,
+    /// The epoch that ended.
+    pub epoch: u32,
+    /// What the source emitted.
+    pub sent: Counted,
+    /// What the target accepted.
+    pub accepted: Counted,
+    /// What the nodes say, where an end is gone.
+    pub claim: Option<Claim>,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connection, epoch, sent, accepted, .. } = self;
+        write!(f, "connection {connection}, epoch {epoch}: ")?;
+        let (emitted, taken) = (sent.number(), accepted.number());
+        match (sent, accepted) {
+            (Counted::Sealed(_), Counted::Sealed(_)) => {
+                let lost = emitted.saturating_sub(taken);
+                return write!(f, "{emitted} emitted, {taken} accepted, {lost} lost, exactly");
+            }
+            (Counted::Sealed(_), Counted::AtLeast(_)) => write!(
+                f,
+                "the target is gone; {emitted} emitted (sealed), at least {taken} accepted (its last sealed status), \
+                 at most {} lost",
+                emitted.saturating_sub(taken)
+            ),
+            (Counted::AtLeast(_), Counted::Sealed(_)) => write!(
+                f,
+                "the source is gone; {taken} accepted (sealed), at least {} emitted (its last sealed status, and what was \
+                 accepted), at least {} lost or unstored",
+                emitted.max(taken),
+                emitted.saturating_sub(taken)
+            ),
+            (Counted::AtLeast(_), Counted::AtLeast(_)) => write!(
+                f,
+                "both ends are gone; at least {} emitted, at least {taken} accepted (their last sealed status)",
+                emitted.max(taken)
+            ),
+        }?;
+        let Some(Claim { emitted, accepted, waiting, stored }) = self.claim else { return Ok(()) };
+        write!(
+            f,
+            "; the node of the source claims {emitted} emitted, {accepted} accepted, {waiting} waiting of which {stored} \
+             stored, since the route was set"
+        )
+    }
+}
+
+/// Last sealed statuses by module.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Seen(BTreeMap<String, SeenModule>);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct SeenModule {
+    activation: String,
+    /// Connection, epoch, next counter.
+    rows: Vec<(u16, u32, u64)>,
+}
+
+impl Seen {
+    /// Reads the note. One that is missing or unreadable says nothing.
+    #[must_use]
+    pub fn read(state: &State) -> Self {
+        let text = fs::read_to_string(state.folder().join(SEEN)).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Notes what all modules seal now; modules that do not answer keep what was noted before.
+    ///
+    /// # Errors
+    /// [`ExecError::Node`], [`ExecError::File`] or what a module refuses.
+    pub async fn note(state: &State, desks: &mut Desks) -> Result<(), ExecError> {
+        let mut seen = Self::read(state);
+        for (module, desk) in desks {
+            let status = desk.status().await?;
+            let rows = status.rows.iter().map(|row| (row.connection.0, row.epoch.0, row.next.0)).collect();
+            let activation = hex(&desk.activation().0);
+            seen.0.insert(module.clone(), SeenModule { activation, rows });
+        }
+        let text = serde_json::to_string(&seen).unwrap_or_default();
+        replace(&state.folder().join(SEEN), text.as_bytes())
+    }
+
+    fn counter(&self, module: &str, activation: ActivationId, (id, epoch): (ConnectionId, Epoch)) -> Option<u64> {
+        let found = self.0.get(module)?;
+        let same = unhex(&found.activation)? == activation.0;
+        let row = found.rows.iter().find(|(row, of, _)| (*row, *of) == (id.0, epoch.0));
+        row.filter(|_| same).map(|(_, _, next)| *next)
+    }
+}
+
+/// How far an end came in the epoch of a record: `sealed` if it lives and said so.
+#[must_use]
+pub fn counted(seen: &Seen, wire: &Wire, record: &EpochRecord, side: Side, sealed: Option<u64>) -> Counted {
+    let activation = if side == Side::Source { record.source } else { record.target };
+    let noted = || {
+        let end = wire.end(side)?;
+        seen.counter(&end.module, activation, (wire.id, record.epoch))
+    };
+    sealed.map_or_else(|| Counted::AtLeast(noted().unwrap_or(0)), Counted::Sealed)
+}
+
+/// The counter that a living module seals for an epoch of a record.
+#[must_use]
+pub fn sealed(status: &Status, activation: ActivationId, wire: &Wire, record: &EpochRecord, side: Side) -> Option<u64> {
+    let of = if side == Side::Source { record.source } else { record.target };
+    let rows = status.rows.iter().filter(|row| row.connection == wire.id && row.epoch == record.epoch);
+    rows.map(|row| row.next.0).next().filter(|_| of == activation)
+}
+
+/// What the node of the source claims about a connection.
+///
+/// # Errors
+/// [`ExecError::Node`].
+pub async fn claim(fleet: &Fleet, node: &str, state: &State, wire: &Wire) -> Result<Claim, ExecError> {
+    let figures = fleet.node(node)?.figures(state.application.0).await?;
+    let claims = figures.connections.iter().filter(|claim| claim.source && claim.connection == wire.id.0);
+    Ok(claims.fold(Claim::default(), |sum, claim: &ConnectionFigures| Claim {
+        emitted: sum.emitted + claim.frames,
+        accepted: sum.accepted + claim.accepted,
+        waiting: sum.waiting + claim.waiting,
+        stored: sum.stored + claim.stored,
+    }))
+}

@@ -66,7 +66,6 @@ impl Instance {
             .stderr(log)
             .spawn()
             .map_err(failed(format!("start the runner {}", program.display())))?;
-        fs::write(folder.join(names::PID), child.id().to_string()).map_err(failed("write the pid file"))?;
         let process = process_of(child.id()).map_err(failed("watch the runner"))?;
         let mut instance = Self::new(mapping, (bell_in?, bell_out?), process);
         instance.wait_until_ready(folder)?;

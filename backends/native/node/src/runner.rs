@@ -67,6 +67,9 @@ impl Runner {
             .map_err(words("the lock file cannot be opened"))?;
         rustix::fs::flock(&alive, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| "another runner lives in this folder")?;
+        // By the runner itself: a daemon that is killed right after it started one finds it again.
+        fs::write(folder.join(names::PID), std::process::id().to_string())
+            .map_err(words("the pid file cannot be written"))?;
         let mapping = Mapping::open(&folder.join(names::RING)).map_err(words("the ring cannot be opened"))?;
         let bell_in = Bell::open(&folder.join(names::BELL_IN), OFlags::empty());
         let bell_out = Bell::open(&folder.join(names::BELL_OUT), OFlags::NONBLOCK);

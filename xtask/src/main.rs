@@ -144,8 +144,10 @@ fn bare_metal() -> Result<()> {
 fn tests() -> Result<()> {
     // The programs first: tests of the command line start the real ones.
     cargo(&["build", "--workspace", "--bins", "--locked", "--quiet"])?;
-    cargo(&["test", "--workspace", "--locked", "--quiet"])?;
-    cargo(&["test", "--manifest-path", "examples/Cargo.toml", "--locked", "--quiet"])
+    cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--quiet"])?;
+    let documented = ["--package", "veritee", "--package", "veritee-harness", "--package", "veritee-node-client"];
+    cargo(&[&["test", "--doc", "--locked", "--quiet"], &documented[..]].concat())?;
+    cargo(&["test", "--manifest-path", "examples/Cargo.toml", "--lib", "--locked", "--quiet"])
 }
 
 /// Which test of which package reads a kind of vectors.

@@ -46,14 +46,15 @@ impl Loaded {
             }
         }
         let folder = application.file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        resolving::check(&descriptor, folder).with_context(|| application.file.display().to_string())?;
+        let checked = resolving::check(&descriptor, folder).map_err(|error| with_places(error, &application.file));
+        checked.with_context(|| application.file.display().to_string())?;
         Ok(Self { descriptor, folder: folder.to_owned(), file: application.file.clone() })
     }
 
     /// Builds all modules and judges the descriptor against their ports.
     pub(crate) async fn build(&self, owner: &[u8; 32], printer: &Printer) -> Result<Built> {
         let built = self.build_images(owner, printer).await?;
-        let warnings = check_ports(&self.descriptor, &built);
+        let warnings = check_ports(&self.descriptor, &built).map_err(|error| with_places(error, &self.file));
         for warning in warnings.with_context(|| self.file.display().to_string())? {
             printer.warn(&warning);
         }
@@ -75,6 +76,16 @@ impl Loaded {
         let (folder, name) = (self.state_folder(), &self.descriptor.application);
         let lost = if State::exists(&folder) { None } else { home.lost_application(name, &folder)? };
         State::open(&folder, name, lost)
+    }
+}
+
+/// Problems of a descriptor with line and column, where what they name is written.
+fn with_places(error: ExecError, file: &Path) -> ExecError {
+    match (error, std::fs::read_to_string(file)) {
+        (ExecError::Descriptor(problems), Ok(text)) => {
+            ExecError::Descriptor(problems.iter().map(|problem| veritee_model::placed(&text, problem)).collect())
+        }
+        (error, _) => error,
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod descriptor;
+mod place;
 pub mod ports;
 pub mod read;
 
@@ -13,4 +14,5 @@ mod tests;
 
 pub use check::Problem;
 pub use descriptor::{Connection, Descriptor, Endpoint, Millis, Module, Node, Policy, Restart, Sources, Timer, schema};
+pub use place::placed;
 pub use read::ModelError;

@@ -88,7 +88,7 @@ fn first_line(text: &str) -> String {
 }
 
 /// Line and column of a byte, both from 1.
-fn place_of(text: &str, at: usize) -> (usize, usize) {
+pub(crate) fn place_of(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

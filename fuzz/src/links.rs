@@ -124,16 +124,8 @@ impl Node {
         let owner = router.add_owner(OWNER);
         let app = router.add_application(owner, APPLICATION, NUMBER);
         let modules = ["source", "target"].map(|name| router.module(app, name));
-        let mut node = Self {
-            router,
-            app,
-            modules,
-            up: [false; 2],
-            link: None,
-            arrived: Vec::new(),
-            now: 0,
-            positions: [0; 2],
-        };
+        let mut node =
+            Self { router, app, modules, up: [false; 2], link: None, arrived: Vec::new(), now: 0, positions: [0; 2] };
         node.routes(true);
         node.module(0, true);
         node.module(1, true);

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use veritee_conformance::desk::{APPLICATION, Line, Taken, owner, take_apart};
 use veritee_conformance::probe::{ADD, ASK, DOUBLE, Probe, RELAY, ROWS, SUM, TOKENS};
 use veritee_ids::{
-    CipherId, ControlKind, ControlResult, Counter, Direction, Epoch, FrameKind, Op, OperationId, PriorEpoch,
-    Role, Status,
+    CipherId, ControlKind, ControlResult, Counter, Direction, Epoch, FrameKind, Op, OperationId, PriorEpoch, Role,
+    Status,
 };
 use veritee_module::Module;
 use veritee_seal::Secret;
@@ -146,8 +146,7 @@ impl Life {
                 self.control_layout(kind, &RowName { row: line.row, connection: line.connection });
             }
             Step::Frame { line, epoch, counter, number } => {
-                let kind =
-                    if pick(line).role == Role::Handler { FrameKind::Request } else { FrameKind::Event };
+                let kind = if pick(line).role == Role::Handler { FrameKind::Request } else { FrameKind::Event };
                 let place = self.near(line, epoch, counter);
                 self.frame(line, kind, place, &number.to_le_bytes());
             }

@@ -22,6 +22,8 @@ impl FuzzTee {
 }
 
 impl Tee for FuzzTee {
+    type Key = veritee_ciphers::AeadKey;
+
     const CONTROL_CIPHER: CipherId = CipherId::Aes128Gcm;
 
     fn freshness(&self) -> Freshness {
@@ -40,11 +42,7 @@ impl Tee for FuzzTee {
         self.key.as_ref().map_or_else(|| Root::Agreement(OwnerKey(owner().public())), Root::Symmetric)
     }
 
-    fn evidence(
-        &mut self,
-        transcript: &[u8],
-        evidence: &mut [u8; EVIDENCE_BYTES_MAX],
-    ) -> Result<usize, NoEvidence> {
+    fn evidence(&mut self, transcript: &[u8], evidence: &mut [u8; EVIDENCE_BYTES_MAX]) -> Result<usize, NoEvidence> {
         evidence[..transcript.len()].copy_from_slice(transcript);
         Ok(transcript.len())
     }

@@ -1,0 +1,182 @@
+//! Timer_A with three compare units; capture inputs and output units are not connected.
+
+use super::clock::Divider;
+
+const CLEAR: u16 = 0x0004;
+const FLAG: u16 = 0x0001;
+
+/// The timer. Offsets of registers are from `0x160`; TAIV is read apart.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timer {
+    now: u64,
+    control: u16,
+    counter: u16,
+    down: bool,
+    prescaler: u8,
+    compare_control: [u16; 3],
+    compare: [u16; 3],
+}
+
+impl Timer {
+    pub(crate) fn reset(&mut self, now: u64) {
+        *self = Self { now, ..Self::default() };
+    }
+
+    fn mode(&self) -> u16 {
+        self.control >> 4 & 3
+    }
+
+    fn ratio(&self) -> u8 {
+        1 << (self.control >> 6 & 3)
+    }
+
+    /// Does it count? Only SMCLK ticks.
+    fn runs(&self) -> bool {
+        self.mode() != 0 && self.control >> 8 & 3 == 2
+    }
+
+    pub(crate) fn advance(&mut self, cycle: u64, clock: &Divider) {
+        if self.runs() {
+            while self.now < cycle {
+                let ticks = clock.ticks(self.now, cycle);
+                let idle = self.idle_ticks().min(ticks);
+                if idle > 0 {
+                    self.skip(idle);
+                    self.now = clock.after(self.now, idle);
+                    continue;
+                }
+                if ticks > 0 {
+                    self.tick();
+                    self.now = clock.after(self.now, 1);
+                } else {
+                    break;
+                }
+            }
+        }
+        self.now = self.now.max(cycle);
+    }
+
+    /// Ticks of the source that surely only count.
+    fn idle_ticks(&self) -> u64 {
+        if self.mode() == 3 || self.mode() == 1 && self.counter >= self.compare[0] {
+            return 0;
+        }
+        let distance = |value: u16| u64::from(value.wrapping_sub(self.counter).wrapping_sub(1));
+        let near = self.compare.into_iter().chain([0]).map(distance).min().unwrap_or(0);
+        near.saturating_sub(1) * u64::from(self.ratio())
+    }
+
+    fn skip(&mut self, ticks: u64) {
+        let total = u64::from(self.prescaler) + ticks;
+        let ratio = u64::from(self.ratio());
+        self.prescaler = (total % ratio).try_into().unwrap_or(0);
+        self.counter = self.counter.wrapping_add((total / ratio).try_into().unwrap_or(0));
+    }
+
+    /// One tick of the source.
+    fn tick(&mut self) {
+        self.prescaler += 1;
+        if self.prescaler < self.ratio() {
+            return;
+        }
+        self.prescaler = 0;
+        let (mode, top) = (self.mode(), self.compare[0]);
+        let clears = mode == 1 && self.counter >= top || mode == 3 && top == 0;
+        let down = self.down || mode == 3 && self.counter >= top;
+        let next = match mode {
+            _ if clears => 0,
+            3 if down => self.counter.wrapping_sub(1),
+            _ => self.counter.wrapping_add(1),
+        };
+        for (control, compare) in self.compare_control.iter_mut().zip(self.compare) {
+            if next == compare && self.counter != compare {
+                *control |= FLAG;
+            }
+        }
+        let overflows = match mode {
+            1 => self.counter == top,
+            2 => self.counter == 0xffff,
+            _ => down && next == 0,
+        };
+        if overflows {
+            self.control |= FLAG;
+        }
+        self.down = mode == 3 && !clears && if self.counter == 1 { false } else { down };
+        self.counter = next;
+    }
+
+    pub(crate) fn read(&self, offset: u16) -> u16 {
+        match offset {
+            0x00 => self.control,
+            0x02 | 0x04 | 0x06 => self.compare_control[usize::from(offset / 2 - 1)],
+            0x10 => self.counter,
+            0x12 | 0x14 | 0x16 => self.compare[usize::from(offset / 2 - 9)],
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn write(&mut self, cycle: u64, offset: u16, value: u16, clock: &Divider) {
+        self.advance(cycle, clock);
+        let before = (self.control, self.compare_control);
+        self.advance(cycle + 1, clock);
+        // A flag that rises in the cycle of a write stays.
+        let risen = |now: u16, before: u16| now & !before & FLAG;
+        match offset {
+            0x00 => {
+                self.control = value & 0x03f3 | risen(self.control, before.0);
+                if value & CLEAR != 0 {
+                    self.counter = 0;
+                    self.prescaler = 0;
+                    self.down = false;
+                }
+            }
+            0x02 | 0x04 | 0x06 => {
+                let unit = usize::from(offset / 2 - 1);
+                let control = &mut self.compare_control[unit];
+                *control = value & 0xf9f7 | risen(*control, before.1[unit]);
+            }
+            0x10 => self.counter = value,
+            0x12 | 0x14 | 0x16 => self.compare[usize::from(offset / 2 - 9)] = value,
+            _ => {}
+        }
+    }
+
+    /// Number of the most urgent source: 2, 4 or 10; 0 when there is none.
+    pub(crate) fn vector(&self) -> u16 {
+        let pending = |control: u16| control & 0x11 == 0x11;
+        match () {
+            () if pending(self.compare_control[1]) => 2,
+            () if pending(self.compare_control[2]) => 4,
+            () if self.control & 3 == 3 => 10,
+            () => 0,
+        }
+    }
+
+    /// Reading TAIV clears the flag that it names.
+    pub(crate) fn acknowledge_vector(&mut self) {
+        match self.vector() {
+            2 => self.compare_control[1] &= !FLAG,
+            4 => self.compare_control[2] &= !FLAG,
+            10 => self.control &= !FLAG,
+            _ => {}
+        }
+    }
+
+    /// Is CCR0's interrupt pending?
+    pub(crate) fn compares_zero(&self) -> bool {
+        self.compare_control[0] & 0x11 == 0x11
+    }
+
+    /// The CPU took CCR0's interrupt.
+    pub(crate) fn acknowledge_zero(&mut self) {
+        self.compare_control[0] &= !FLAG;
+    }
+
+    pub(crate) fn next_event(&self, clock: &Divider) -> u64 {
+        let enabled = self.control & 2 != 0 || self.compare_control.iter().any(|control| control & 0x10 != 0);
+        if !self.runs() || !enabled {
+            return u64::MAX;
+        }
+        clock.after(self.now, self.idle_ticks() + 1)
+    }
+}

@@ -5,6 +5,13 @@
 
 #include <stdint.h>
 
+#pragma pack(push, 2)
+
+typedef struct {
+    uint32_t low;
+    uint32_t high;
+} vt_u64;
+
 #define VT_PROTOCOL_VERSION 1u
 
 #define VT_OP_ATTEST 1u
@@ -84,6 +91,7 @@
 #define VT_CONTROL_KIND_ABORT_REQUEST 10u
 #define VT_CONTROL_KIND_RAISE_SERIAL 11u
 #define VT_CONTROL_KIND_STATUS 12u
+#define VT_CONTROL_KIND_CONFIRM 13u
 
 #define VT_CONTROL_RESULT_DONE 0u
 #define VT_CONTROL_RESULT_MALFORMED 1u
@@ -108,15 +116,35 @@
 #define VT_TRANSCRIPT_ACTIVATION 20u /* uint8_t[16] */
 #define VT_TRANSCRIPT_FRESHNESS 36u /* uint16_t */
 #define VT_TRANSCRIPT_ATTEST_NUMBER 38u /* uint64_t */
+struct vt_transcript {
+    uint16_t label;
+    uint16_t version;
+    uint8_t challenge[16];
+    uint8_t activation[16];
+    uint16_t freshness;
+    vt_u64 attest_number;
+};
+_Static_assert(sizeof(struct vt_transcript) == VT_TRANSCRIPT_BYTES, "it has no padding");
 
 #define VT_AGREEMENT_KEY_BYTES 32u
 #define VT_AGREEMENT_KEY_KEY 0u /* uint8_t[32] */
+struct vt_agreement_key {
+    uint8_t key[32];
+};
+_Static_assert(sizeof(struct vt_agreement_key) == VT_AGREEMENT_KEY_BYTES, "it has no padding");
 
 #define VT_OPEN_BYTES 114u
 #define VT_OPEN_EPHEMERAL 0u /* uint8_t[32] */
 #define VT_OPEN_APPLICATION 32u /* uint8_t[16] */
 #define VT_OPEN_SIGNATURE 48u /* uint8_t[64] */
 #define VT_OPEN_DELEGATED 112u /* uint16_t */
+struct vt_open {
+    uint8_t ephemeral[32];
+    uint8_t application[16];
+    uint8_t signature[64];
+    uint16_t delegated;
+};
+_Static_assert(sizeof(struct vt_open) == VT_OPEN_BYTES, "it has no padding");
 
 #define VT_OPEN_STATEMENT_BYTES 116u
 #define VT_OPEN_STATEMENT_LABEL 0u /* uint16_t */
@@ -125,6 +153,15 @@
 #define VT_OPEN_STATEMENT_EPHEMERAL 36u /* uint8_t[32] */
 #define VT_OPEN_STATEMENT_APPLICATION 68u /* uint8_t[16] */
 #define VT_OPEN_STATEMENT_DELEGATION 84u /* uint8_t[32] */
+struct vt_open_statement {
+    uint16_t label;
+    uint16_t version;
+    uint8_t quoted[32];
+    uint8_t ephemeral[32];
+    uint8_t application[16];
+    uint8_t delegation[32];
+};
+_Static_assert(sizeof(struct vt_open_statement) == VT_OPEN_STATEMENT_BYTES, "it has no padding");
 
 #define VT_DELEGATION_BYTES 140u
 #define VT_DELEGATION_LABEL 0u /* uint16_t */
@@ -136,11 +173,29 @@
 #define VT_DELEGATION_SERIAL 60u /* uint64_t */
 #define VT_DELEGATION_NOT_AFTER 68u /* uint64_t */
 #define VT_DELEGATION_SIGNATURE 76u /* uint8_t[64] */
+struct vt_delegation {
+    uint16_t label;
+    uint16_t version;
+    uint8_t application[16];
+    uint8_t delegate[32];
+    uint32_t epoch_first;
+    uint32_t epoch_last;
+    vt_u64 serial;
+    vt_u64 not_after;
+    uint8_t signature[64];
+};
+_Static_assert(sizeof(struct vt_delegation) == VT_DELEGATION_BYTES, "it has no padding");
 
 #define VT_CONTROL_REQUEST_BYTES 26u
 #define VT_CONTROL_REQUEST_SESSION 0u /* uint8_t[16] */
 #define VT_CONTROL_REQUEST_COUNTER 16u /* uint64_t */
 #define VT_CONTROL_REQUEST_KIND 24u /* uint16_t */
+struct vt_control_request {
+    uint8_t session[16];
+    vt_u64 counter;
+    uint16_t kind;
+};
+_Static_assert(sizeof(struct vt_control_request) == VT_CONTROL_REQUEST_BYTES, "it has no padding");
 
 #define VT_CONTROL_ANSWER_BYTES 36u
 #define VT_CONTROL_ANSWER_SESSION 0u /* uint8_t[16] */
@@ -148,6 +203,14 @@
 #define VT_CONTROL_ANSWER_REQUEST 24u /* uint64_t */
 #define VT_CONTROL_ANSWER_KIND 32u /* uint16_t */
 #define VT_CONTROL_ANSWER_RESULT 34u /* uint16_t */
+struct vt_control_answer {
+    uint8_t session[16];
+    vt_u64 counter;
+    vt_u64 request;
+    uint16_t kind;
+    uint16_t result;
+};
+_Static_assert(sizeof(struct vt_control_answer) == VT_CONTROL_ANSWER_BYTES, "it has no padding");
 
 #define VT_SET_KEY_BYTES 72u
 #define VT_SET_KEY_ROW 0u /* uint16_t */
@@ -163,39 +226,96 @@
 #define VT_SET_KEY_REPLY_TYPE 32u /* uint8_t[8] */
 #define VT_SET_KEY_KEY 40u /* uint8_t[16] */
 #define VT_SET_KEY_REPLY_KEY 56u /* uint8_t[16] */
+struct vt_set_key {
+    uint16_t row;
+    uint16_t connection;
+    uint16_t application;
+    uint16_t port;
+    uint32_t epoch;
+    uint8_t role;
+    uint8_t cipher;
+    uint16_t prior;
+    vt_u64 closing;
+    uint8_t payload_type[8];
+    uint8_t reply_type[8];
+    uint8_t key[16];
+    uint8_t reply_key[16];
+};
+_Static_assert(sizeof(struct vt_set_key) == VT_SET_KEY_BYTES, "it has no padding");
 
 #define VT_ROW_NAME_BYTES 4u
 #define VT_ROW_NAME_ROW 0u /* uint16_t */
 #define VT_ROW_NAME_CONNECTION 2u /* uint16_t */
+struct vt_row_name {
+    uint16_t row;
+    uint16_t connection;
+};
+_Static_assert(sizeof(struct vt_row_name) == VT_ROW_NAME_BYTES, "it has no padding");
 
 #define VT_EPOCH_END_BYTES 12u
 #define VT_EPOCH_END_EPOCH 0u /* uint32_t */
 #define VT_EPOCH_END_COUNTER 4u /* uint64_t */
+struct vt_epoch_end {
+    uint32_t epoch;
+    vt_u64 counter;
+};
+_Static_assert(sizeof(struct vt_epoch_end) == VT_EPOCH_END_BYTES, "it has no padding");
 
 #define VT_OPERATION_NAME_BYTES 16u
 #define VT_OPERATION_NAME_OPERATION 0u /* uint8_t[16] */
+struct vt_operation_name {
+    uint8_t operation[16];
+};
+_Static_assert(sizeof(struct vt_operation_name) == VT_OPERATION_NAME_BYTES, "it has no padding");
 
 #define VT_SAVE_REQUEST_BYTES 20u
 #define VT_SAVE_REQUEST_OPERATION 0u /* uint8_t[16] */
 #define VT_SAVE_REQUEST_OFFSET 16u /* uint32_t */
+struct vt_save_request {
+    uint8_t operation[16];
+    uint32_t offset;
+};
+_Static_assert(sizeof(struct vt_save_request) == VT_SAVE_REQUEST_BYTES, "it has no padding");
 
 #define VT_STATE_CHUNK_BYTES 26u
 #define VT_STATE_CHUNK_OPERATION 0u /* uint8_t[16] */
 #define VT_STATE_CHUNK_OFFSET 16u /* uint32_t */
 #define VT_STATE_CHUNK_TOTAL 20u /* uint32_t */
 #define VT_STATE_CHUNK_LENGTH 24u /* uint16_t */
+struct vt_state_chunk {
+    uint8_t operation[16];
+    uint32_t offset;
+    uint32_t total;
+    uint16_t length;
+};
+_Static_assert(sizeof(struct vt_state_chunk) == VT_STATE_CHUNK_BYTES, "it has no padding");
 
 #define VT_REQUEST_NAME_BYTES 16u
 #define VT_REQUEST_NAME_ROW 0u /* uint16_t */
 #define VT_REQUEST_NAME_RESERVED 2u /* uint16_t */
 #define VT_REQUEST_NAME_EPOCH 4u /* uint32_t */
 #define VT_REQUEST_NAME_COUNTER 8u /* uint64_t */
+struct vt_request_name {
+    uint16_t row;
+    uint16_t reserved;
+    uint32_t epoch;
+    vt_u64 counter;
+};
+_Static_assert(sizeof(struct vt_request_name) == VT_REQUEST_NAME_BYTES, "it has no padding");
 
 #define VT_SERIAL_FLOOR_BYTES 8u
 #define VT_SERIAL_FLOOR_SERIAL 0u /* uint64_t */
+struct vt_serial_floor {
+    vt_u64 serial;
+};
+_Static_assert(sizeof(struct vt_serial_floor) == VT_SERIAL_FLOOR_BYTES, "it has no padding");
 
 #define VT_STATUS_REQUEST_BYTES 2u
 #define VT_STATUS_REQUEST_FIRST_ROW 0u /* uint16_t */
+struct vt_status_request {
+    uint16_t first_row;
+};
+_Static_assert(sizeof(struct vt_status_request) == VT_STATUS_REQUEST_BYTES, "it has no padding");
 
 #define VT_STATUS_HEAD_BYTES 104u
 #define VT_STATUS_HEAD_ACTIVATION 0u /* uint8_t[16] */
@@ -212,6 +332,23 @@
 #define VT_STATUS_HEAD_EPOCH_FLOOR 96u /* uint32_t */
 #define VT_STATUS_HEAD_NEXT_ROW 100u /* uint16_t */
 #define VT_STATUS_HEAD_ROWS 102u /* uint16_t */
+struct vt_status_head {
+    uint8_t activation[16];
+    uint8_t application[16];
+    uint8_t operation[16];
+    uint8_t last_session[16];
+    vt_u64 last_counter;
+    vt_u64 malformed;
+    vt_u64 unconnected;
+    uint16_t lifecycle;
+    uint16_t last_kind;
+    uint16_t last_result;
+    uint16_t change;
+    uint32_t epoch_floor;
+    uint16_t next_row;
+    uint16_t rows;
+};
+_Static_assert(sizeof(struct vt_status_head) == VT_STATUS_HEAD_BYTES, "it has no padding");
 
 #define VT_ROW_STATUS_BYTES 32u
 #define VT_ROW_STATUS_ROW 0u /* uint16_t */
@@ -223,12 +360,31 @@
 #define VT_ROW_STATUS_PENDING_EPOCH 12u /* uint32_t */
 #define VT_ROW_STATUS_NEXT 16u /* uint64_t */
 #define VT_ROW_STATUS_CLOSING 24u /* uint64_t */
+struct vt_row_status {
+    uint16_t row;
+    uint16_t connection;
+    uint8_t role;
+    uint8_t cipher;
+    uint16_t state;
+    uint32_t epoch;
+    uint32_t pending_epoch;
+    vt_u64 next;
+    vt_u64 closing;
+};
+_Static_assert(sizeof(struct vt_row_status) == VT_ROW_STATUS_BYTES, "it has no padding");
 
 #define VT_FRAME_BYTES 16u
 #define VT_FRAME_CONNECTION 0u /* uint16_t */
 #define VT_FRAME_KIND 2u /* uint16_t */
 #define VT_FRAME_EPOCH 4u /* uint32_t */
 #define VT_FRAME_COUNTER 8u /* uint64_t */
+struct vt_frame {
+    uint16_t connection;
+    uint16_t kind;
+    uint32_t epoch;
+    vt_u64 counter;
+};
+_Static_assert(sizeof(struct vt_frame) == VT_FRAME_BYTES, "it has no padding");
 
 #define VT_EVENT_ASSOCIATED_BYTES 24u
 #define VT_EVENT_ASSOCIATED_VERSION 0u /* uint16_t */
@@ -239,21 +395,50 @@
 #define VT_EVENT_ASSOCIATED_COUNTER 12u /* uint64_t */
 #define VT_EVENT_ASSOCIATED_DIRECTION 20u /* uint16_t */
 #define VT_EVENT_ASSOCIATED_RESERVED 22u /* uint16_t */
+struct vt_event_associated {
+    uint16_t version;
+    uint16_t kind;
+    uint16_t application;
+    uint16_t connection;
+    uint32_t epoch;
+    vt_u64 counter;
+    uint16_t direction;
+    uint16_t reserved;
+};
+_Static_assert(sizeof(struct vt_event_associated) == VT_EVENT_ASSOCIATED_BYTES, "it has no padding");
 
 #define VT_RECORD_HEADER_BYTES 8u
 #define VT_RECORD_HEADER_LENGTH 0u /* uint32_t */
 #define VT_RECORD_HEADER_KIND 4u /* uint16_t */
 #define VT_RECORD_HEADER_RESERVED 6u /* uint16_t */
+struct vt_record_header {
+    uint32_t length;
+    uint16_t kind;
+    uint16_t reserved;
+};
+_Static_assert(sizeof(struct vt_record_header) == VT_RECORD_HEADER_BYTES, "it has no padding");
 
 #define VT_ENTRY_RESULT_BYTES 12u
 #define VT_ENTRY_RESULT_STATUS 0u /* uint16_t */
 #define VT_ENTRY_RESULT_RESERVED 2u /* uint16_t */
 #define VT_ENTRY_RESULT_VALUE 4u /* uint64_t */
+struct vt_entry_result {
+    uint16_t status;
+    uint16_t reserved;
+    vt_u64 value;
+};
+_Static_assert(sizeof(struct vt_entry_result) == VT_ENTRY_RESULT_BYTES, "it has no padding");
 
 #define VT_ACTIVATION_BLOCK_BYTES 20u
 #define VT_ACTIVATION_BLOCK_LABEL 0u /* uint16_t */
 #define VT_ACTIVATION_BLOCK_VERSION 2u /* uint16_t */
 #define VT_ACTIVATION_BLOCK_ACTIVATION 4u /* uint8_t[16] */
+struct vt_activation_block {
+    uint16_t label;
+    uint16_t version;
+    uint8_t activation[16];
+};
+_Static_assert(sizeof(struct vt_activation_block) == VT_ACTIVATION_BLOCK_BYTES, "it has no padding");
 
 #define VT_CONNECTION_BLOCK_BYTES 92u
 #define VT_CONNECTION_BLOCK_LABEL 0u /* uint16_t */
@@ -265,5 +450,47 @@
 #define VT_CONNECTION_BLOCK_SALT 28u /* uint8_t[32] */
 #define VT_CONNECTION_BLOCK_SOURCE 60u /* uint8_t[16] */
 #define VT_CONNECTION_BLOCK_TARGET 76u /* uint8_t[16] */
+struct vt_connection_block {
+    uint16_t label;
+    uint16_t version;
+    uint8_t application[16];
+    uint16_t connection;
+    uint16_t direction;
+    uint32_t epoch;
+    uint8_t salt[32];
+    uint8_t source[16];
+    uint8_t target[16];
+};
+_Static_assert(sizeof(struct vt_connection_block) == VT_CONNECTION_BLOCK_BYTES, "it has no padding");
+
+#define VT_CONFIRM_REQUEST_BYTES 20u
+#define VT_CONFIRM_REQUEST_ROW 0u /* uint16_t */
+#define VT_CONFIRM_REQUEST_DEVICE 2u /* uint16_t */
+#define VT_CONFIRM_REQUEST_APPLICATION 4u /* uint8_t[16] */
+struct vt_confirm_request {
+    uint16_t row;
+    uint16_t device;
+    uint8_t application[16];
+};
+_Static_assert(sizeof(struct vt_confirm_request) == VT_CONFIRM_REQUEST_BYTES, "it has no padding");
+
+#define VT_GRANTED_BLOCK_BYTES 42u
+#define VT_GRANTED_BLOCK_LABEL 0u /* uint16_t */
+#define VT_GRANTED_BLOCK_VERSION 2u /* uint16_t */
+#define VT_GRANTED_BLOCK_DEVICE 4u /* uint16_t */
+#define VT_GRANTED_BLOCK_APPLICATION 6u /* uint8_t[16] */
+#define VT_GRANTED_BLOCK_ACTIVATION 22u /* uint8_t[16] */
+#define VT_GRANTED_BLOCK_EPOCH 38u /* uint32_t */
+struct vt_granted_block {
+    uint16_t label;
+    uint16_t version;
+    uint16_t device;
+    uint8_t application[16];
+    uint8_t activation[16];
+    uint32_t epoch;
+};
+_Static_assert(sizeof(struct vt_granted_block) == VT_GRANTED_BLOCK_BYTES, "it has no padding");
+
+#pragma pack(pop)
 
 #endif

@@ -8,7 +8,7 @@ use veritee_ids::{
     Direction, Epoch, FrameKind, Op, OperationId, PortIndex, PriorEpoch, Role, RowIndex, Status, TypeHash,
 };
 use veritee_seal::{Aead, Nonce, Secret, derive};
-use veritee_session::{Answer, OwnerIdentity, OwnerSession, SealedRequest, Signer, StatusPages};
+use veritee_session::{Answer, OwnerIdentity, OwnerSession, SealedRequest, Signer, StatusPages, Symmetric};
 use veritee_wire::Layout;
 use veritee_wire::layout::{EntryResult, EpochEnd, Frame, OperationName, RowName, SetKey, Transcript};
 
@@ -67,19 +67,24 @@ pub struct Line {
     pub port: PortIndex,
     /// The probe's part.
     pub role: Role,
-    /// The cipher.
-    pub cipher: CipherId,
+    /// The cipher; without one it is the subject's own.
+    pub cipher: Option<CipherId>,
 }
 
 impl Line {
-    /// A line whose row and connection follow from the port, with AES.
+    /// A line whose row and connection follow from the port, with the subject's own cipher.
     #[must_use]
     pub const fn to(port: PortIndex, role: Role) -> Self {
-        Self { row: RowIndex(port.0), connection: ConnectionId(100 + port.0), port, role, cipher: CipherId::Aes128Gcm }
+        Self { row: RowIndex(port.0), connection: ConnectionId(100 + port.0), port, role, cipher: None }
     }
 
     const fn replies(&self) -> bool {
         matches!(self.role, Role::Requester | Role::Handler)
+    }
+
+    /// The cipher where nobody chose one: AES.
+    fn chosen(&self) -> CipherId {
+        self.cipher.unwrap_or(CipherId::Aes128Gcm)
     }
 
     /// The key of an epoch and direction: fixed, for tests.
@@ -104,7 +109,7 @@ impl Line {
             port: self.port,
             epoch: Epoch(epoch),
             role: self.role,
-            cipher: self.cipher,
+            cipher: self.chosen(),
             prior,
             closing: Counter(closing),
             payload_type: probe::NUMBER,
@@ -118,7 +123,7 @@ impl Line {
     #[must_use]
     pub fn seal(&self, kind: FrameKind, epoch: u32, counter: u64, body: &[u8]) -> Vec<u8> {
         let header = Frame { connection: self.connection, kind, epoch: Epoch(epoch), counter: Counter(counter) };
-        let key = AeadKey::of(self.cipher, &self.key(Epoch(epoch), header.direction()));
+        let key = AeadKey::of(self.chosen(), &self.key(Epoch(epoch), header.direction()));
         let mut body = body.to_vec();
         let nonce = Nonce { counter: header.counter, direction: header.direction() };
         let tag = key.seal(nonce, &header.associated(HANDLE), &mut body);
@@ -135,10 +140,14 @@ impl Line {
     pub fn open(&self, frame: &[u8]) -> Emitted {
         let (header, body, tag) = Frame::split(frame).expect("the probe emits frames");
         assert_eq!(header.connection, self.connection);
-        let key = AeadKey::of(self.cipher, &self.key(header.epoch, header.direction()));
-        let mut body = body.to_vec();
         let nonce = Nonce { counter: header.counter, direction: header.direction() };
-        key.open(nonce, &header.associated(HANDLE), &mut body, tag).expect("the probe's frames are authentic");
+        let opened = |cipher| {
+            let mut body = body.to_vec();
+            let key = AeadKey::of(cipher, &self.key(header.epoch, header.direction()));
+            key.open(nonce, &header.associated(HANDLE), &mut body, tag).ok().map(|()| body)
+        };
+        let ciphers = self.cipher.as_ref().map_or(CipherId::ALL, core::slice::from_ref);
+        let body = ciphers.iter().find_map(|&cipher| opened(cipher)).expect("the probe's frames are authentic");
         Emitted { header, body }
     }
 }
@@ -233,12 +242,34 @@ impl Desk {
         end_of(&self.ask(ControlKind::SetKey, set))
     }
 
+    fn own(&self, line: &Line) -> Line {
+        Line { cipher: line.cipher.or_else(|| Some(self.subject.cipher())), ..*line }
+    }
+
+    /// The set-key that opens an epoch of a line at the probe.
+    #[must_use]
+    pub fn key(&self, line: &Line, epoch: u32, prior: PriorEpoch, closing: u64) -> SetKey {
+        self.own(line).set_key(epoch, prior, closing)
+    }
+
+    /// Seals a frame of a line.
+    #[must_use]
+    pub fn seal(&self, line: &Line, kind: FrameKind, epoch: u32, counter: u64, body: &[u8]) -> Vec<u8> {
+        self.own(line).seal(kind, epoch, counter, body)
+    }
+
+    /// Whether a bit of a frame reaches the probe.
+    #[must_use]
+    pub fn carries(&self, bit: usize) -> bool {
+        self.subject.carries(bit)
+    }
+
     /// Opens the first epoch of a line.
     ///
     /// # Panics
     /// When the probe refuses.
     pub fn connect(&mut self, line: &Line) {
-        let ended = self.set_key(&line.set_key(1, PriorEpoch::None, 0));
+        let ended = self.set_key(&self.key(line, 1, PriorEpoch::None, 0));
         assert_eq!(ended, Ok(EpochEnd { epoch: Epoch(0), counter: Counter(0) }));
     }
 
@@ -250,7 +281,7 @@ impl Desk {
     /// Enters a sealed number.
     pub fn event(&mut self, line: &Line, epoch: u32, counter: u64, number: u32) -> Taken {
         let kind = if line.role == Role::Handler { FrameKind::Request } else { FrameKind::Event };
-        self.frame(line, &line.seal(kind, epoch, counter, &number.to_le_bytes()))
+        self.frame(line, &self.seal(line, kind, epoch, counter, &number.to_le_bytes()))
     }
 
     /// Enters a user entry.
@@ -289,13 +320,11 @@ pub fn open_session(subject: &mut dyn Subject, challenge: [u8; 16]) -> (Activati
     assert_eq!(taken.result.status, Status::Accepted);
     if let Some(key) = subject.module_key() {
         let (transcript, proof) = taken.reply.split_at(Transcript::BYTES);
-        let secret = veritee_session::activation_secret(&Secret::new(key), transcript).expect("a transcript");
-        let expected = veritee_session::symmetric_proof(&secret, transcript).expect("a transcript");
-        assert_eq!(expected.expose(), proof, "the probe proves its key");
+        let known = Symmetric::new(subject.kdf(), &Secret::new(key), transcript).expect("a transcript");
+        assert_eq!(known.proof().expose(), proof, "the probe proves its key");
         let statement = Transcript::decode(transcript).expect("a transcript");
         assert_eq!(statement.challenge.0, challenge);
-        let session = veritee_session::symmetric(&secret, transcript, CipherId::Aes128Gcm);
-        return (statement.activation, session.expect("a transcript"));
+        return (statement.activation, known.session(subject.cipher()));
     }
     let transcript = subject.transcript(&taken.reply);
     let (statement, _) = Transcript::decode_front(&transcript).expect("a transcript");

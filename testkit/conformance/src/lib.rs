@@ -14,7 +14,8 @@ pub use veritee_probe as probe;
 pub use cases::CASES;
 pub use desk::{Desk, Emitted};
 
-use veritee_ids::Op;
+use veritee_ids::{CipherId, Op};
+use veritee_session::Kdf;
 
 /// A living activation of the probe. Dropping it ends the activation.
 pub trait Subject {
@@ -26,6 +27,26 @@ pub trait Subject {
 
     /// The module key, on symmetric platforms.
     fn module_key(&self) -> Option<[u8; 16]>;
+
+    /// How the platform derives keys.
+    fn kdf(&self) -> Kdf {
+        Kdf::HkdfSha256
+    }
+
+    /// The cipher of control sessions, and of connections that a case does not choose one for.
+    fn cipher(&self) -> CipherId {
+        CipherId::Aes128Gcm
+    }
+
+    /// The ciphers that the platform links.
+    fn ciphers(&self) -> &'static [CipherId] {
+        CipherId::ALL
+    }
+
+    /// Whether this bit of a frame reaches the module: not all do in the short form that boards get.
+    fn carries(&self, _bit: usize) -> bool {
+        true
+    }
 }
 
 /// Starts fresh activations of the probe whose measured owner is [`desk::owner`].

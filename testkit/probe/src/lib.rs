@@ -1,7 +1,8 @@
 //! The probe: a small module whose ports exercise every rule of the protocol. Written against the core itself, so that
-//! the suite also covers what a macro would hide.
+//! the suite also covers what a macro would hide. `c/probe.c` is the same module in C.
 #![no_std]
 
+use veritee::{Hasher, Payload};
 use veritee_ids::{PortIndex, PortKind, TypeHash};
 use veritee_module::{Call, Io, Program, Refusal, ReplyToken};
 use veritee_wire::Malformed;
@@ -11,15 +12,15 @@ use veritee_wire::ports::{FLAG_LATE, PortInfo};
 pub const ROWS: usize = 12;
 /// Tokens that the probe can hold.
 pub const TOKENS: usize = 2;
-/// Type of all its payloads: one `u32`.
-pub const NUMBER: TypeHash = TypeHash(*b"number32");
+/// Type of all its payloads: a struct with one `u32`.
+pub const NUMBER: TypeHash = Hasher::new("Number").field("value", <u32 as Payload>::HASH).finish();
 
-/// Input: adds to the sum and emits it. Has a `late`.
-pub const ADD: PortIndex = PortIndex(0);
+/// Request: asks somebody for a number.
+pub const ASK: PortIndex = PortIndex(0);
 /// Output: the sum. At most 4 in one activation.
 pub const SUM: PortIndex = PortIndex(1);
-/// Request: asks somebody for a number.
-pub const ASK: PortIndex = PortIndex(2);
+/// Input: adds to the sum and emits it. Has a `late`.
+pub const ADD: PortIndex = PortIndex(2);
 /// Handler: answers twice the number at once; refuses 13 with code 7.
 pub const DOUBLE: PortIndex = PortIndex(3);
 /// Handler: asks on `ASK` and answers what comes back, plus one.
@@ -89,17 +90,21 @@ impl Probe {
     }
 
     fn reply(&mut self, outcome: Result<&[u8], Refusal>, io: Io<'_>) -> Result<(), Malformed> {
-        let outcome = outcome.map(number);
+        // What does not decode comes again as a refusal: nothing may have happened before.
+        let outcome = match outcome {
+            Ok(bytes) => Ok(number(bytes)?),
+            Err(refusal) => Err(refusal),
+        };
         if let Some(token) = self.held.take() {
             match outcome {
-                Ok(value) => io.answer(token, Ok(&value?.wrapping_add(1).to_le_bytes())),
+                Ok(value) => io.answer(token, Ok(&value.wrapping_add(1).to_le_bytes())),
                 Err(_) => io.answer(token, Err(2)),
             }
             return Ok(());
         }
         match outcome {
             Ok(value) => {
-                self.sum = self.sum.wrapping_add(value?);
+                self.sum = self.sum.wrapping_add(value);
                 io.emit(SUM, &self.sum.to_le_bytes());
             }
             Err(_) => io.emit(SUM, &FAILED.to_le_bytes()),
@@ -125,10 +130,10 @@ impl Probe {
 
 impl Program for Probe {
     const PORTS: &'static [PortInfo] = &[
-        port(PortKind::Input, "add", false, 0, FLAG_LATE),
-        port(PortKind::Output, "sum", false, 4, 0),
         port(PortKind::Request, "ask", true, 1, 0),
-        port(PortKind::Handler, "double", true, 0, 0),
+        port(PortKind::Output, "sum", false, 4, 0),
+        port(PortKind::Input, "add", false, 0, FLAG_LATE),
+        port(PortKind::Handler, "twice", true, 0, 0),
         port(PortKind::Handler, "relay", true, 0, 0),
         port(PortKind::Entry, "start", false, 0, 0),
         port(PortKind::Entry, "burst", true, 0, 0),

@@ -225,6 +225,8 @@ codes! {
         RaiseSerial = 11, "raise-serial";
         /// Reads the module's state: the owner's only trustworthy knowledge of progress.
         Status = 12, "status";
+        /// Asks a driver to prove under a connection's key that it serves an application. Only drivers can.
+        Confirm = 13, "confirm";
     }
 
     /// What a control request came to.

@@ -121,6 +121,7 @@ where
                 let (chunk, bytes) = StateChunk::decode_front(body)?;
                 self.restore(&chunk, bytes)?;
             }
+            ControlKind::Confirm => return Err(ControlResult::NoSuchPort),
             ControlKind::AbortRequest => self.abort(&RequestName::decode(body)?, output),
             ControlKind::RaiseSerial if permit.delegated => return Err(ControlResult::NotDelegated),
             ControlKind::RaiseSerial => self.serial_floor = self.serial_floor.max(SerialFloor::decode(body)?.serial),

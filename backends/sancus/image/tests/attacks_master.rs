@@ -1,0 +1,4 @@
+//! The tests of `attacks.rs` on the present generation of the core.
+
+#[path = "attacks.rs"]
+mod attacks;

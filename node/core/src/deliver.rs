@@ -111,7 +111,11 @@ impl Module {
 
 impl Router {
     /// A module runs. Calls are numbered from `first_call`, which no earlier daemon may have used for it.
+    ///
+    /// # Panics
+    /// When `first_call` leaves no numbers below [`UNASKED`](veritee_host::UNASKED) for the calls of this daemon.
     pub fn module_up(&mut self, module: ModuleIndex, first_call: u64) {
+        assert!(first_call <= CALL_FIRST_MAX, "calls of this daemon would run into the number of unasked outputs");
         let state = &mut self.modules[module];
         state.alive = true;
         state.full = false;
@@ -173,10 +177,12 @@ impl Router {
     /// True while there is room for what a module may emit.
     pub(crate) fn has_room(&self, module: ModuleIndex) -> bool {
         let state = &self.modules[module];
-        let owner = &self.owners[state.owner];
-        state.memory < self.limits.module_bytes_max
-            && owner.memory < self.limits.owner_bytes_max
-            && owner.stored < self.limits.owner_stored_bytes_max
+        state.memory < self.limits.module_bytes_max && self.owner_has_room(state.owner)
+    }
+
+    pub(crate) fn owner_has_room(&self, owner: OwnerIndex) -> bool {
+        let owner = &self.owners[owner];
+        owner.memory < self.limits.owner_bytes_max && owner.stored < self.limits.owner_stored_bytes_max
     }
 
     /// Queues a call of an owner: attest, open, control or entry. The answer comes as an [`Action::Answer`].
@@ -294,3 +300,5 @@ impl Router {
 
 /// Frames of one lane before the next one has its turn.
 const TURN_FRAMES: usize = 64;
+/// Leaves 2^32 calls before the number of unasked outputs.
+const CALL_FIRST_MAX: u64 = veritee_host::UNASKED - (1 << 32);

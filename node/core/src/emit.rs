@@ -4,7 +4,7 @@ use crate::deliver::{Direct, Origin};
 use crate::index::{LaneIndex, ModuleIndex, Time};
 use crate::queue::{Meta, PREFIX_BYTES};
 use crate::router::{Action, Outcome, Router};
-use veritee_host::{OutputReader, OutputRecord};
+use veritee_host::{OutputReader, OutputRecord, UNASKED};
 use veritee_ids::limits::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES, TAG_BYTES};
 use veritee_ids::{FrameKind, Status};
 use veritee_wire::layout::EntryResult;
@@ -21,7 +21,8 @@ pub enum BrokenModule {
 }
 
 impl Router {
-    /// Takes an output of a module: `position` behind it, the `call` that it answers, and its records.
+    /// Takes an output of a module: `position` behind it, the `call` that it answers ([`UNASKED`] for none), and its
+    /// records.
     ///
     /// # Errors
     /// [`BrokenModule`] when the module broke its channel; frames before the broken record are taken nevertheless.
@@ -38,6 +39,11 @@ impl Router {
         self.want_store(now);
         let (result, reply) = taken?;
         let state = &mut self.modules[module];
+        if call == UNASKED {
+            // Nobody waits for its result, and no room for calls came free.
+            state.figures.unasked += 1;
+            return Ok(());
+        }
         if state.full {
             state.full = false;
             self.make_runnable(module);
@@ -90,10 +96,11 @@ impl Router {
             self.unstored.push(index);
         }
         let listed = lane.listed;
-        let state = &mut self.modules[module];
+        // What a lent driver emits is charged to the borrower.
+        let owner = self.apps[lane.app].owner;
         let cost = u64::from(meta.length) + META_BYTES;
-        state.memory += cost;
-        self.owners[state.owner].memory += cost;
+        self.modules[module].memory += cost;
+        self.owners[owner].memory += cost;
         if !listed {
             self.list(index);
         }
@@ -105,7 +112,7 @@ impl Router {
             return None;
         }
         let (connection, kind, ..) = header(frame)?;
-        let app = self.modules[module].app;
+        let app = self.app_at(module, connection);
         let connection = self.apps[app].connections.get(usize::from(connection))?;
         if kind == FrameKind::Reply {
             let half = connection.into.as_ref()?;
@@ -120,8 +127,8 @@ impl Router {
     /// Hands a reply frame to the owner who waits for it, or keeps it for when he asks again.
     fn direct_reply(&mut self, module: ModuleIndex, frame: &[u8]) -> bool {
         let Some((connection, FrameKind::Reply, epoch, counter)) = header(frame) else { return false };
+        let app = self.app_at(module, connection);
         let state = &mut self.modules[module];
-        let app = state.app;
         let half = self.apps[app].connections.get_mut(usize::from(connection)).and_then(|c| c.into.as_mut());
         let pinned = half.filter(|half| half.route.target == module && half.route.source == crate::Remote::Owner);
         let key = (connection, epoch, counter);
@@ -200,7 +207,7 @@ impl Router {
 
     /// The reply to a direct request, when the module gave it already.
     fn last_reply(&self, module: ModuleIndex, key: (u16, u32, u64)) -> Option<Vec<u8>> {
-        let app = self.modules[module].app;
+        let app = self.app_at(module, key.0);
         let half = self.apps[app].connections.get(usize::from(key.0))?.into.as_ref()?;
         let (connection, _, epoch, counter) = header(&half.last_reply)?;
         ((connection, epoch, counter) == key).then(|| half.last_reply.clone())

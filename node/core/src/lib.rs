@@ -9,7 +9,7 @@
 //!    [`Router::deliver`], [`Router::fill_link`], [`Router::fill_store`], [`Router::take_release`].
 //! 2. The same calls in the same order give the same effects.
 //! 3. Nothing is lost silently: a frame is settled by a verdict, or counted as dropped.
-//! 4. No allocation, hashing or search for an event on its way through.
+//! 4. No allocation, hashing or search for an event on its way through (but that of a lent driver).
 //!
 //! Not here: keys, payloads (frames are opaque behind their headers), names of owners, persistence.
 
@@ -19,6 +19,7 @@ mod deliver;
 mod emit;
 mod index;
 mod lane;
+mod lent;
 mod links;
 mod message;
 mod queue;

@@ -96,6 +96,8 @@ pub struct ModuleFigures {
     pub unrouted: u64,
     /// Replies to direct requests that nobody waited for any more.
     pub unclaimed: u64,
+    /// Outputs that answered no call: interrupts of a driver. They are among `outputs`.
+    pub unasked: u64,
 }
 
 /// Counts of a timer.
@@ -143,6 +145,8 @@ pub(crate) struct Application {
     pub(crate) number: u32,
     pub(crate) connections: Vec<Connection>,
     pub(crate) modules: BTreeMap<String, ModuleIndex>,
+    /// Modules of other applications that serve this one, by the names that it has for them.
+    pub(crate) lent: BTreeMap<String, ModuleIndex>,
 }
 
 #[derive(Debug, Default)]
@@ -197,6 +201,8 @@ pub struct Router {
     pub(crate) apps: Slab<AppIndex, Application>,
     pub(crate) app_names: BTreeMap<[u8; 16], Vec<AppIndex>>,
     pub(crate) modules: Slab<ModuleIndex, Module>,
+    /// Whose a connection number is at a module that is lent, and its row there.
+    pub(crate) lent: BTreeMap<(ModuleIndex, u16), (AppIndex, u16)>,
     pub(crate) lanes: Slab<LaneIndex, Lane>,
     pub(crate) peers: Slab<PeerIndex, Peer>,
     pub(crate) peer_names: BTreeMap<[u8; 32], PeerIndex>,
@@ -229,6 +235,7 @@ impl Router {
             apps: Slab::default(),
             app_names: BTreeMap::new(),
             modules: Slab::default(),
+            lent: BTreeMap::new(),
             lanes: Slab::default(),
             peers: Slab::default(),
             peer_names: BTreeMap::new(),
@@ -273,15 +280,23 @@ impl Router {
     /// Adds an application to a namespace. `number` is its number in the outbox: the daemon keeps it over restarts and
     /// never gives it to another one.
     pub fn add_application(&mut self, owner: OwnerIndex, uuid: [u8; 16], number: u32) -> AppIndex {
-        let application = Application { owner, uuid, number, connections: Vec::new(), modules: BTreeMap::new() };
+        let application = Application {
+            owner,
+            uuid,
+            number,
+            connections: Vec::new(),
+            modules: BTreeMap::new(),
+            lent: BTreeMap::new(),
+        };
         let app = self.apps.insert(application);
         self.app_names.entry(uuid).or_default().push(app);
         app
     }
 
-    /// The module of this name, which need not be loaded.
+    /// The module of this name, which need not be loaded: one that is lent, or the application's own.
     pub fn module(&mut self, app: AppIndex, name: &str) -> ModuleIndex {
-        if let Some(module) = self.apps[app].modules.get(name) {
+        let state = &self.apps[app];
+        if let Some(module) = state.lent.get(name).or_else(|| state.modules.get(name)) {
             return *module;
         }
         let module = self.modules.insert(Module::new(app, self.apps[app].owner));
@@ -294,11 +309,12 @@ impl Router {
         self.apps[app].modules.iter().map(|(name, module)| (name.as_str(), *module))
     }
 
-    /// Removes an application: its modules must be down. What waits is dropped.
+    /// Removes an application: its modules must be down. What waits is dropped, also of those to whom it lent modules.
     ///
     /// # Panics
     /// When the application was removed before.
     pub fn remove_application(&mut self, app: AppIndex) {
+        self.end_lending(app);
         let connections = self.apps[app].connections.len();
         for connection in 0..connections {
             let connection = u16::try_from(connection).expect("connections are numbered by u16");

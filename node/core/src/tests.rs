@@ -7,6 +7,7 @@ use crate::record;
 use crate::{Limits, Outcome, Remote, RouteIn, RouteOut, Router, Time};
 use schedule::{World, frame};
 use std::vec::Vec;
+use veritee_host::UNASKED;
 use veritee_ids::{FrameKind, Op, Status};
 
 fn meta(length: usize) -> Meta {
@@ -154,6 +155,59 @@ fn a_module_that_answers_out_of_order_or_writes_rubbish_is_broken() {
     let outcomes: Vec<_> = std::iter::from_fn(|| router.next_action()).collect();
     let dead = |token| crate::Action::Answer { token, outcome: Outcome::Dead };
     assert_eq!(outcomes, [dead(1), dead(2)], "calls in flight are answered");
+}
+
+#[test]
+fn an_output_that_nobody_asked_for_is_routed_and_answers_no_call() {
+    let mut router = Router::new(Limits::default(), [1; 32], [1; 16]);
+    let owner = router.add_owner([9; 32]);
+    let app = router.add_application(owner, [7; 16], 1);
+    let (driver, other) = (router.module(app, "driver"), router.module(app, "other"));
+    router.route_out(app, 5, RouteOut { source: driver, source_row: 0, target: Remote::Here(other) });
+    let source = Remote::Here(driver);
+    router.route_in(Time(0), app, 5, RouteIn { target: other, target_row: 3, source, deadline: 0, port: 0 });
+    router.module_up(driver, 1000);
+    router.module_up(other, 1000);
+    router.enter(driver, Op::Attest, vec![0; 16], 1).unwrap();
+    router.deliver(driver, |_, _, _| true);
+    let pressed = schedule::output(Status::Accepted, 0, &[frame(5, FrameKind::Event, 0)]);
+    router.output(Time(0), driver, 1, UNASKED, &pressed).unwrap();
+    assert_eq!(router.next_action(), None, "the call in flight is still open");
+    assert_eq!(router.take_release(), None, "the frame holds the ring until it is stored or accepted");
+    let mut entered = Vec::new();
+    router.deliver(other, |_, op, input| {
+        entered.push((op, input.len()));
+        true
+    });
+    assert_eq!(entered, [(Op::Event, 52)], "routed as any other frame");
+    router.output(Time(0), other, 1, 1000, &schedule::output(Status::Accepted, 0, &[])).unwrap();
+    let mut releases: Vec<_> = std::iter::from_fn(|| router.take_release()).collect();
+    releases.sort_unstable();
+    assert_eq!(releases, [(driver, 1), (other, 1)], "accepted: the ring may forget it");
+    router.output(Time(0), driver, 2, 1000, &schedule::output(Status::Accepted, 0, &[])).unwrap();
+    assert!(matches!(router.next_action(), Some(crate::Action::Answer { token: 1, .. })), "answered in order");
+    let figures = router.module_figures(driver);
+    assert_eq!((figures.outputs, figures.unasked, figures.emitted), (2, 1, 1));
+    assert!(router.output(Time(0), driver, 3, UNASKED, &pressed[1..]).is_err(), "rubbish is rubbish, asked or not");
+}
+
+#[test]
+fn an_output_that_nobody_asked_for_makes_no_room_for_calls() {
+    let mut router = Router::new(Limits::default(), [1; 32], [1; 16]);
+    let owner = router.add_owner([9; 32]);
+    let app = router.add_application(owner, [7; 16], 1);
+    let driver = router.module(app, "driver");
+    router.module_up(driver, 0);
+    for token in 0..2 {
+        router.enter(driver, Op::Attest, vec![0; 16], token).unwrap();
+    }
+    while router.next_runnable().is_some() {}
+    let mut room = 1;
+    router.deliver(driver, |_, _, _| core::mem::replace(&mut room, 0) == 1);
+    router.output(Time(0), driver, 1, UNASKED, &schedule::output(Status::Accepted, 0, &[])).unwrap();
+    assert_eq!(router.next_runnable(), None, "its channel is as full as before");
+    router.output(Time(0), driver, 2, 0, &schedule::output(Status::Accepted, 0, &[])).unwrap();
+    assert_eq!(router.next_runnable(), Some(driver), "one call came back: there is room again");
 }
 
 #[test]

@@ -108,19 +108,21 @@ impl Router {
     /// Gives back what an emitted frame held: memory, and its place on disk.
     pub(crate) fn free(&mut self, index: LaneIndex, meta: Meta) {
         let From::Module(module) = self.lanes[index].from else { return };
-        let had_room = self.has_room(module);
+        // A lent driver's frames are charged to the borrower.
+        let owner = self.apps[self.lanes[index].app].owner;
+        let had_room = self.has_room(module) && self.owner_has_room(owner);
         let state = &mut self.modules[module];
         let cost = u64::from(meta.length) + META_BYTES;
         state.memory -= cost;
-        let owner = state.owner;
+        let own = state.owner;
         self.owners[owner].memory -= cost;
         if meta.segment != 0 {
             self.owners[owner].stored -= u64::from(meta.length);
             self.segments.settled(meta.segment);
         }
-        if !had_room && self.has_room(module) {
+        if !had_room && self.owner_has_room(owner) {
             for other in self.modules.indices() {
-                if self.modules[other].owner == owner {
+                if [owner, own].contains(&self.modules[other].owner) {
                     self.make_runnable(other);
                 }
             }

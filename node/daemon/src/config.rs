@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use veritee_node_client::parse_fingerprint;
+use veritee_node_protocol::IdentityKey;
 
 /// What a node is configured with.
 ///
@@ -12,6 +14,7 @@ use std::time::Duration;
 /// | `listen` | `["[::]:7654"]` | addresses for owners and nodes; port 0 takes a free one |
 /// | `platforms` | all | words of the platforms that may be used |
 /// | `end_modules` | `false` | a graceful stop ends modules too (throw-away runs) |
+/// | `providers` | none | fingerprints of the provider's identities: they may hold the drivers of boards |
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -26,6 +29,12 @@ pub struct Config {
     /// A graceful stop ends modules too.
     #[serde(default)]
     pub end_modules: bool,
+    /// Fingerprints of identities of the provider.
+    #[serde(default)]
+    pub providers: Vec<String>,
+    /// The sections `[[board]]`.
+    #[serde(default, rename = "board")]
+    pub boards: Vec<Board>,
     /// The section `[log]`.
     #[serde(default)]
     pub log: Log,
@@ -41,6 +50,22 @@ pub struct Config {
     /// The section `[links]`.
     #[serde(default)]
     pub links: Links,
+}
+
+/// `[[board]]`: a board behind this node.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    /// Its name, unique on this node: what owners ask for.
+    pub name: String,
+    /// Its serial port: `/dev/ttyUSB0`; `unix:PATH` and `tcp:HOST:PORT` for an emulated one.
+    pub port: String,
+    /// Bits per second of a real serial port.
+    #[serde(default = "default_baud")]
+    pub baud: u32,
+    /// Names of the drivers that the board comes with, in the order of its table; `driver-1`, `driver-2`, … for the rest.
+    #[serde(default)]
+    pub drivers: Vec<String>,
 }
 
 /// `[log]`
@@ -237,6 +262,8 @@ impl Config {
             listen: default_listen(),
             platforms: Vec::new(),
             end_modules: false,
+            providers: Vec::new(),
+            boards: Vec::new(),
             log: Log::default(),
             metrics: Metrics::default(),
             limits: Limits::default(),
@@ -268,7 +295,41 @@ impl Config {
         if self.links.keepalive_ms == 0 || self.links.dial_pause_ms < 20 {
             return value("links", "keepalive_ms must be at least 1, dial_pause_ms at least 20");
         }
+        if let Some(wrong) = self.providers.iter().find(|provider| parse_fingerprint(provider).is_err()) {
+            return value("providers", &format!("`{wrong}` is not a fingerprint: 64 hexadecimal digits"));
+        }
+        self.check_boards()
+    }
+
+    fn check_boards(&self) -> Result<(), ConfigError> {
+        let value = |key, reason: String| Err(ConfigError::Value { key, reason });
+        for (place, board) in self.boards.iter().enumerate() {
+            let name = &board.name;
+            let sound = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+            if name.is_empty() || name.len() > BOARD_NAME_BYTES_MAX || !name.chars().all(sound) {
+                let reason = format!("`{name}`: 1 to {BOARD_NAME_BYTES_MAX} letters, digits, `-` and `_`");
+                return value("board.name", reason);
+            }
+            if board.port.is_empty() {
+                return value(
+                    "board.port",
+                    format!("the port of {name} is empty: /dev/ttyUSB0, unix:PATH or tcp:HOST:PORT"),
+                );
+            }
+            let before = self.boards.iter().take(place);
+            if before.clone().any(|other| other.name == *name) {
+                return value("board.name", format!("two boards are called {name}"));
+            }
+            if let Some(other) = before.clone().find(|other| other.port == board.port) {
+                return value("board.port", format!("{} and {name} have the same port {}", other.name, board.port));
+            }
+        }
         Ok(())
+    }
+
+    /// Whether an identity is one of the provider's.
+    pub(crate) fn is_provider(&self, identity: &IdentityKey) -> bool {
+        self.providers.iter().any(|provider| parse_fingerprint(provider) == Ok(*identity))
     }
 
     pub(crate) fn core_limits(&self) -> veritee_node_core::Limits {
@@ -291,9 +352,15 @@ impl Config {
     }
 }
 
+const fn default_baud() -> u32 {
+    115_200
+}
+
 fn default_listen() -> Vec<String> {
     vec!["[::]:7654".to_owned()]
 }
+
+const BOARD_NAME_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -46,10 +46,6 @@ impl Host {
             broken: None,
         }
     }
-
-    fn label(&self) -> String {
-        self.name.clone()
-    }
 }
 
 impl Drop for Host {
@@ -89,7 +85,7 @@ pub(crate) fn keep_image(folder: &Path, image: &[u8]) -> std::io::Result<()> {
 }
 
 /// Starts an instance of the image that the module's folder keeps, in an empty folder of its own.
-fn load(platform: &dyn Platform, folder: &Path, label: &str) -> Result<Box<dyn Hosted>, HostError> {
+fn load(platform: &dyn Platform, folder: &Path, start: &Start) -> Result<Box<dyn Hosted>, HostError> {
     let system = |action: &str| {
         let action = action.to_owned();
         move |source| HostError::System { action, source }
@@ -103,21 +99,34 @@ fn load(platform: &dyn Platform, folder: &Path, label: &str) -> Result<Box<dyn H
         _ => {}
     }
     std::fs::create_dir_all(&directory).map_err(system("make the instance's folder"))?;
-    platform.load(&LoadRequest { image: &image, directory: &directory, label })
+    let Start { label, place, provider } = start;
+    platform.load(&LoadRequest { image: &image, directory: &directory, label, place, provider: *provider })
+}
+
+/// What an instance starts with besides its image.
+struct Start {
+    label: String,
+    place: Vec<u8>,
+    provider: bool,
 }
 
 /// Starts an instance off the thread of the node, then watches it.
 pub(crate) async fn start(shared: &Shared, module: ModuleIndex, platform: Arc<dyn Platform>) -> Result<(), HostError> {
-    let Some((folder, label)) = shared.with(|node| {
+    let Some((folder, start)) = shared.with(|node| {
         let number = node.module_model(module)?.number;
         let folder = folder(&node.config.state, number);
         let host = node.hosts.get_mut(module)?;
         host.starting = true;
-        Some((folder, host.label()))
+        let (owner, application, name) = (host.owner, host.application, host.name.clone());
+        let owner = node.model.owners.get(&owner)?;
+        let reserved = owner.apps.get(&application).and_then(|app| app.reserved.get(&name));
+        let place = reserved.map_or_else(Vec::new, |reserved| reserved.place.clone());
+        let provider = owner.keys.last().is_some_and(|key| node.config.is_provider(key));
+        Some((folder, Start { label: name, place, provider }))
     }) else {
         return Ok(());
     };
-    let loaded = tokio::task::spawn_blocking(move || load(&*platform, &folder, &label)).await;
+    let loaded = tokio::task::spawn_blocking(move || load(&*platform, &folder, &start)).await;
     let loaded = loaded.unwrap_or_else(|panic| {
         Err(HostError::System { action: "load the image".to_owned(), source: std::io::Error::other(panic) })
     });
@@ -198,10 +207,31 @@ async fn watch_death(shared: Shared, module: ModuleIndex, instance: u64, death: 
         while node.pull(module, instance) == Pulled::Some {}
         node.died(module, instance)
     });
-    if let Some(platform) = restart
-        && let Err(error) = start(&shared, module, platform).await
-    {
-        tracing::error!(%error, "a module cannot be restarted");
+    if let Some(platform) = restart {
+        start_again(shared, module, platform).await;
+    }
+}
+
+/// Starts a module that died; tries again for as long as the device that it runs on does not answer.
+pub(crate) async fn start_again(shared: Shared, module: ModuleIndex, platform: Arc<dyn Platform>) {
+    loop {
+        match start(&shared, module, Arc::clone(&platform)).await {
+            Ok(()) => return,
+            Err(HostError::Unreachable { reason }) => tracing::debug!(reason, "a module waits for its device"),
+            Err(error) => {
+                tracing::error!(%error, "a module cannot be restarted");
+                return;
+            }
+        }
+        tokio::time::sleep(DEVICE_PAUSE).await;
+        let wanted = shared.look(|node| {
+            let restart = node.module_model(module).is_some_and(|model| model.restart);
+            let idle = |host: &Host| host.hosted.is_none() && !host.starting && !host.ending;
+            restart && node.hosts.get(module).is_some_and(idle)
+        });
+        if !wanted {
+            return;
+        }
     }
 }
 
@@ -275,3 +305,4 @@ impl Node {
 
 /// Outputs that are taken at once, before other events have their turn.
 const PULL_MAX: usize = 512;
+const DEVICE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);

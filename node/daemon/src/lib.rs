@@ -1,7 +1,7 @@
 //! The event manager of a node: loads modules, stores and forwards their events, answers owners. Untrusted.
 //!
 //! Data meets the modules in this order: [`config`] says what a node is; `listener` proves who comes in; `control` speaks
-//! with owners, `requests`, `loading` and `routing` do what they ask; `hosting` runs modules; `link` speaks with nodes;
+//! with owners, `requests`, `reserving`, `loading` and `routing` do what they ask; `hosting` runs modules; `link` speaks with nodes;
 //! `node` owns the state and moves everything; `outbox` and `journal` keep what must survive; `metrics` tells.
 //!
 //! 1. One thread owns all state; what blocks (disk, loading) has threads of its own.
@@ -12,6 +12,7 @@ pub mod config;
 mod control;
 mod hosting;
 mod journal;
+mod lending;
 mod link;
 mod listener;
 mod loading;
@@ -21,6 +22,7 @@ mod node;
 mod outbox;
 pub mod platforms;
 mod requests;
+mod reserving;
 mod routing;
 mod start;
 

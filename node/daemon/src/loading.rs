@@ -5,6 +5,7 @@ use crate::hosting::{self, Host};
 use crate::model::{AppChange, Change, ModuleModel};
 use crate::node::{Node, Shared};
 use crate::requests::{Answer, NAME_BYTES_MAX, app_of, done, module_index, refuse};
+use crate::reserving;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,9 @@ fn prepare(
     if existing.as_ref().is_some_and(|module| module.image != image || module.platform != platform) {
         return refuse(FailureKind::Taken, &format!("{} is another module here: unload it first", name.module));
     }
+    if node.router.lent_module(app, &name.module).is_some() {
+        return refuse(FailureKind::Taken, &format!("{} is a driver that was lent to this application", name.module));
+    }
     let module = node.router.module(app, &name.module);
     let number = existing.as_ref().map_or(node.model.next_module, |existing| existing.number);
     let model = ModuleModel { number, platform: platform.to_owned(), image, restart };
@@ -104,13 +108,19 @@ async fn load_image(
         Ok(Err(error)) => return refuse(FailureKind::Internal, &format!("cannot keep the image: {error}")),
         Err(error) => return refuse(FailureKind::Internal, &error.to_string()),
     }
-    hosting::start(shared, module, platform).await.map_err(|error| {
-        let kind = match error {
-            HostError::BadImage { .. } => FailureKind::BadImage,
-            _ => FailureKind::Internal,
-        };
-        failed(kind, &error.to_string())
-    })
+    hosting::start(shared, module, platform).await.map_err(|error| host_failed(&error))
+}
+
+/// What a platform's refusal is in the words of the protocol.
+pub(crate) fn host_failed(error: &HostError) -> Response {
+    let kind = match error {
+        HostError::BadImage { .. } => FailureKind::BadImage,
+        HostError::NoRoom { .. } => FailureKind::NoRoom,
+        HostError::Unreachable { .. } => FailureKind::Unavailable,
+        HostError::Denied { .. } => FailureKind::Forbidden,
+        _ => FailureKind::Internal,
+    };
+    failed(kind, &error.to_string())
 }
 
 fn forget(node: &mut Node, owner: u32, name: &ModuleName, module: ModuleIndex) {
@@ -132,7 +142,7 @@ pub(crate) async fn unload(shared: &Shared, owner: u32, name: ModuleName) -> Ans
         }
         Some((module, hosting::folder(&node.config.state, number)))
     }) else {
-        return Ok(Response::Done);
+        return reserving::release(shared, owner, name).await;
     };
     if !wait_for_end(shared, module).await {
         return refuse(FailureKind::Unavailable, "the module does not end: try again");
@@ -141,6 +151,7 @@ pub(crate) async fn unload(shared: &Shared, owner: u32, name: ModuleName) -> Ans
         let removed = remove_timers(node, owner, &name);
         node.hosts.remove(module);
         let mut changes = removed;
+        changes.push(AppChange::Released { module: name.module.clone() });
         changes.push(AppChange::ModuleGone { name: name.module.clone() });
         let in_app = |change| Change::InApp { owner, uuid: name.application, change };
         node.change(changes.into_iter().map(in_app).collect())

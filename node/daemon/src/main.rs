@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use veritee_host::Platform;
-use veritee_node::config::{Log, LogFormat};
+use veritee_node::config::{Board, Log, LogFormat};
 use veritee_node::{Config, platforms};
 use veritee_node_client::Fingerprint;
 
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
 }
 
 fn runner(platform: &str, arguments: &[OsString]) -> ExitCode {
-    match registry().into_iter().find(|known| known.name() == platform) {
+    match registry(&[]).into_iter().find(|known| known.name() == platform) {
         Some(platform) => platform.runner(arguments),
         None => {
             say(&mut std::io::stderr(), &format!("veritee-node: there is no platform {platform}"));
@@ -99,8 +99,8 @@ fn runner(platform: &str, arguments: &[OsString]) -> ExitCode {
 }
 
 /// All platforms. A program whose file was replaced (an update) starts its runners from what runs now.
-fn registry() -> Vec<Arc<dyn Platform>> {
-    platforms::registry("/proc/self/exe".as_ref())
+fn registry(boards: &[Board]) -> Vec<Arc<dyn Platform>> {
+    platforms::registry("/proc/self/exe".as_ref(), boards)
 }
 
 fn obey(verb: Verb) -> Result<()> {
@@ -160,7 +160,8 @@ fn run(config: Config, until_stdin_ends: bool) -> Result<()> {
         let _entered = runtime.enter();
         Signals::catch().context("cannot catch signals")?
     };
-    let handle = veritee_node::start(config, registry())?;
+    let platforms = registry(&config.boards);
+    let handle = veritee_node::start(config, platforms)?;
     let identity = Fingerprint(handle.identity()).to_string();
     let metrics = handle.metrics().map(|address| address.to_string());
     let ready = serde_json::json!({

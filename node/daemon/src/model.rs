@@ -36,6 +36,10 @@ pub(crate) struct AppModel {
     pub(crate) ins: BTreeMap<u16, InModel>,
     pub(crate) dead: BTreeMap<u16, u32>,
     pub(crate) timers: BTreeMap<(String, String), TimerModel>,
+    /// Places that are kept for modules, loaded or not, by their names.
+    pub(crate) reserved: BTreeMap<String, ReservedModel>,
+    /// Modules that are lent: which one, to which owner, for which application.
+    pub(crate) lent: BTreeMap<(String, u32, Uuid), LentModel>,
 }
 
 /// A loaded module.
@@ -51,6 +55,33 @@ pub(crate) struct ModuleModel {
     pub(crate) image: [u8; 32],
     #[n(3)]
     pub(crate) restart: bool,
+}
+
+/// What a borrower has of a module.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub(crate) struct LentModel {
+    /// What he calls it.
+    #[n(0)]
+    pub(crate) module: String,
+    /// The connections that it serves for him, with their rows.
+    #[n(1)]
+    pub(crate) connections: Vec<(u16, u16)>,
+}
+
+/// A place that is kept for a module.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub(crate) struct ReservedModel {
+    #[n(0)]
+    pub(crate) platform: String,
+    /// The board that was asked for; empty for any.
+    #[n(1)]
+    pub(crate) board: String,
+    /// What was asked for, in the platform's form.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(crate) need: Vec<u8>,
+    /// What was given, in the platform's form.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub(crate) place: Vec<u8>,
 }
 
 /// The source's half of a route.
@@ -202,6 +233,30 @@ pub(crate) enum AppChange {
         #[n(1)]
         timer: String,
     },
+    #[n(8)]
+    Reserved {
+        #[n(0)]
+        module: String,
+        #[n(1)]
+        reserved: ReservedModel,
+    },
+    #[n(9)]
+    Released {
+        #[n(0)]
+        module: String,
+    },
+    /// A module of this application is lent; `None`: no more.
+    #[n(10)]
+    Lent {
+        #[n(0)]
+        name: String,
+        #[n(1)]
+        owner: u32,
+        #[cbor(n(2), with = "minicbor::bytes")]
+        uuid: Uuid,
+        #[n(3)]
+        lent: Option<LentModel>,
+    },
 }
 
 impl Model {
@@ -299,6 +354,18 @@ impl AppModel {
             AppChange::TimerGone { module, timer } => {
                 self.timers.remove(&(module, timer));
             }
+            AppChange::Reserved { module, reserved } => {
+                self.reserved.insert(module, reserved);
+            }
+            AppChange::Released { module } => {
+                self.reserved.remove(&module);
+            }
+            AppChange::Lent { name, owner, uuid, lent } => {
+                match lent {
+                    Some(lent) => self.lent.insert((name, owner, uuid), lent),
+                    None => self.lent.remove(&(name, owner, uuid)),
+                };
+            }
         }
     }
 
@@ -318,6 +385,16 @@ impl AppModel {
             timer: timer.clone(),
             setting: *setting,
         });
-        modules.chain(outs).chain(ins).chain(dead).chain(timers).collect()
+        let reserved = self
+            .reserved
+            .iter()
+            .map(|(module, reserved)| AppChange::Reserved { module: module.clone(), reserved: reserved.clone() });
+        let lent = self.lent.iter().map(|((name, owner, uuid), lent)| AppChange::Lent {
+            name: name.clone(),
+            owner: *owner,
+            uuid: *uuid,
+            lent: Some(lent.clone()),
+        });
+        modules.chain(outs).chain(ins).chain(dead).chain(timers).chain(reserved).chain(lent).collect()
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Node {
     pub(crate) answers: HashMap<u64, oneshot::Sender<Outcome>>,
     pub(crate) next_token: u64,
     pub(crate) counts: Counts,
+    /// Held while a place is picked: each platform sees all places that were picked before.
+    pub(crate) reserving: Rc<tokio::sync::Mutex<()>>,
     /// Calls of this daemon are numbered from here: another number than that of any daemon before.
     pub(crate) first_call: u64,
     started: Instant,
@@ -153,7 +155,9 @@ impl Node {
             answers: HashMap::new(),
             next_token: 0,
             counts: Counts::default(),
-            first_call: u64::from(u32::from_le_bytes([life[0], life[1], life[2], life[3]])) << 32,
+            reserving: Rc::default(),
+            // The top bit stays clear: the numbers of calls are far from that of unasked outputs.
+            first_call: u64::from(u32::from_le_bytes([life[0], life[1], life[2], life[3]]) >> 1) << 32,
             started: Instant::now(),
             armed: Time(u64::MAX),
         }

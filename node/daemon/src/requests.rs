@@ -1,17 +1,20 @@
 //! What owners ask for. Every name is looked up in the caller's namespace; there is no other.
 
 use crate::control::failed;
-use crate::model::{AppChange, AppModel, Change, TimerModel};
+use crate::lending::Borrower;
+use crate::model::{AppChange, AppModel, Change, LentModel, TimerModel};
 use crate::node::{Node, Shared};
-use crate::{listener, loading, routing};
+use crate::{lending, listener, loading, reserving, routing};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use veritee_host::Platform;
 use veritee_ids::Op;
 use veritee_node_client::Fingerprint;
 use veritee_node_core::{AppIndex, EnterError, ModuleIndex, Outcome};
 use veritee_node_protocol::{
-    ConnectionFigures, Description, FailureKind, Figures, IdentityKey, ModuleName, ModuleReport, Request, Response,
+    BoardReport, ConnectionFigures, Description, FailureKind, Figures, IdentityKey, ModuleName, ModuleReport, Request,
+    Response,
 };
 
 /// Does what `identity` asks for.
@@ -51,7 +54,18 @@ async fn serve(shared: &Shared, owner: u32, request: Request) -> Answer {
             let shared = shared.clone();
             to_its_end(async move { loading::unload(&shared, owner, name).await }).await
         }
+        Request::Reserve { name, platform, board, need } => {
+            let (shared, order) = (shared.clone(), reserving::Order { name, platform, board, need });
+            to_its_end(async move { reserving::reserve(&shared, owner, order).await }).await
+        }
         Request::List { application } => Ok(shared.look(|node| list(node, owner, application))),
+        Request::Lend { name, owner: identity, application, module, connections } => {
+            let borrower = Borrower { identity, application };
+            lending::lend(shared, owner, name, borrower, LentModel { module, connections }).await
+        }
+        Request::TakeBack { name, owner: identity, application } => {
+            lending::take_back(shared, owner, name, Borrower { identity, application }).await
+        }
         Request::Enter { name, op, input } => enter(shared, owner, &name, op, input).await,
         Request::RouteOut { .. } | Request::RouteIn { .. } | Request::Unroute { .. } => {
             routing::route(shared, owner, request).await
@@ -97,13 +111,25 @@ pub(crate) async fn done(durable: oneshot::Receiver<std::io::Result<()>>) -> Ans
 }
 
 fn describe(node: &Node) -> Response {
-    let words = node.platforms.iter().map(|platform| platform.name());
+    let platforms = || node.platforms.iter().filter(|platform| node.platform(platform.name()).is_some());
     let modules = node.hosts.iter().filter(|host| host.hosted.is_some()).count();
     Response::Description(Description {
         software: format!("veritee-node {}", env!("CARGO_PKG_VERSION")),
-        platforms: words.filter(|word| node.platform(word).is_some()).map(str::to_owned).collect(),
+        platforms: platforms().map(|platform| platform.name().to_owned()).collect(),
         identity: node.identity.public(),
         modules: u32::try_from(modules).unwrap_or(u32::MAX),
+        boards: platforms().flat_map(|platform| boards(node, &**platform)).collect(),
+    })
+}
+
+fn boards(node: &Node, platform: &dyn Platform) -> impl Iterator<Item = BoardReport> {
+    let name = platform.name();
+    platform.boards(&reserving::taken(node, name, None)).into_iter().map(move |board| BoardReport {
+        platform: name.to_owned(),
+        name: board.name,
+        claims: board.claims,
+        words: board.words,
+        trouble: board.trouble,
     })
 }
 
@@ -179,8 +205,14 @@ pub(crate) fn module_index(node: &Node, owner: u32, uuid: &[u8; 16], name: &str)
     node.router.modules_of(*app).find(|(known, _)| *known == name).map(|(_, module)| module)
 }
 
+/// A module of the owner, or one that is lent to him.
 fn known_module(node: &Node, owner: u32, name: &ModuleName) -> Result<ModuleIndex, Response> {
+    let lent = || {
+        let app = node.owners.get(&owner)?.apps.get(&name.application)?;
+        node.router.lent_module(*app, &name.module)
+    };
     module_index(node, owner, &name.application, &name.module)
+        .or_else(lent)
         .ok_or_else(|| failed(FailureKind::NotFound, &format!("no module {} here", name.module)))
 }
 
@@ -205,6 +237,9 @@ async fn direct(shared: &Shared, owner: u32, name: &ModuleName, row: u16, frame:
     let answer = shared.with(|node| {
         let module = known_module(node, owner, name)?;
         let (token, answer) = node.expect_answer();
+        // A borrower has names of his own for a driver's rows.
+        let connection = frame.first_chunk().map(|number| u16::from_le_bytes(*number));
+        let row = connection.and_then(|connection| node.router.lent_row(module, connection)).unwrap_or(row);
         let reply_by = (reply_ms > 0).then(|| node.now().after(u64::from(reply_ms) * 1000));
         node.router.direct(module, row, frame, reply_by, token).map_err(enter_failed)?;
         Ok(answer)
@@ -336,7 +371,8 @@ async fn revoke(shared: &Shared, owner: u32) -> Answer {
     let names = shared.look(|node| {
         let apps = node.model.owners.get(&owner).map(|owner| &owner.apps);
         let names = apps.into_iter().flatten().flat_map(|(uuid, app): (_, &AppModel)| {
-            app.modules.keys().map(|name| ModuleName { application: *uuid, module: name.clone() })
+            let names = app.modules.keys().chain(app.reserved.keys());
+            names.map(|name| ModuleName { application: *uuid, module: name.clone() })
         });
         names.collect::<Vec<_>>()
     });

@@ -89,7 +89,8 @@ fn may_route(node: &mut Node, owner: u32, uuid: [u8; 16], connection: u16) -> Re
 pub(crate) fn apply_out(node: &mut Node, app: AppIndex, connection: u16, route: &OutModel) {
     let source = node.router.module(app, &route.source);
     let target = place(node, app, &route.target);
-    node.router.route_out(app, connection, RouteOut { source, source_row: route.source_row, target });
+    let source_row = node.router.lent_row(source, connection).unwrap_or(route.source_row);
+    node.router.route_out(app, connection, RouteOut { source, source_row, target });
 }
 
 /// Gives the router a target's half.
@@ -98,7 +99,8 @@ pub(crate) fn apply_in(node: &mut Node, app: AppIndex, connection: u16, route: &
     let source = place(node, app, &route.source);
     let deadline = u64::from(route.deadline_ms) * 1000;
     let now = node.now();
-    let route = RouteIn { target, target_row: route.target_row, source, deadline, port: route.port };
+    let target_row = node.router.lent_row(target, connection).unwrap_or(route.target_row);
+    let route = RouteIn { target, target_row, source, deadline, port: route.port };
     node.router.route_in(now, app, connection, route);
 }
 

@@ -210,7 +210,8 @@ fn run(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
-        .max_blocking_threads(4)
+        // Loads wait for boards that do not answer: others must not wait for them.
+        .max_blocking_threads(32)
         .build()
         .map_err(system("start the runtime"))?;
     let tasks = tokio::task::LocalSet::new();
@@ -289,7 +290,18 @@ impl Node {
             for (uuid, app) in owner.apps {
                 let index = self.router.add_application(index, uuid, app.number);
                 self.owners.get_mut(&number).expect("it was just added").apps.insert(uuid, index);
-                self.restore_app(number, uuid, index, app);
+                for name in app.modules.into_keys() {
+                    let module = self.router.module(index, &name);
+                    self.hosts.insert(module, Host::new(number, uuid, name));
+                }
+            }
+        }
+        // Routes may name modules that are lent.
+        self.restore_lent();
+        for (number, owner) in self.model.clone().owners {
+            for (uuid, app) in owner.apps {
+                let index = self.owners.get(&number).and_then(|state| state.apps.get(&uuid)).copied();
+                index.into_iter().for_each(|index| self.restore_app(number, uuid, index, app.clone()));
             }
         }
         self.update_known();
@@ -298,10 +310,6 @@ impl Node {
     fn restore_app(
         &mut self, owner: u32, uuid: [u8; 16], app: veritee_node_core::AppIndex, model: crate::model::AppModel,
     ) {
-        for name in model.modules.into_keys() {
-            let module = self.router.module(app, &name);
-            self.hosts.insert(module, Host::new(owner, uuid, name));
-        }
         for (connection, route) in model.outs {
             routing::apply_out(self, app, connection, &route);
         }
@@ -386,12 +394,13 @@ async fn adopt(shared: &Shared) {
                     shared.with(|node| {
                         if let Some(host) = node.hosts.get_mut(module) {
                             host.restarts += 1;
+                            // Before its owner can ask for the same.
+                            host.starting = true;
                         }
                         node.counts.module_restarts += 1;
                     });
-                    if let Err(error) = hosting::start(shared, module, platform).await {
-                        tracing::error!(module = name, %error, "a module cannot be restarted");
-                    }
+                    // Not awaited: a board that does not answer must not keep the node from its work.
+                    tokio::task::spawn_local(hosting::start_again(shared.clone(), module, platform));
                 }
             }
         }

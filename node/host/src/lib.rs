@@ -4,8 +4,10 @@
 //! [`Hosted`] (one running instance: calls go in, outputs come out, death is noticed). The daemon knows nothing else of
 //! any TEE. Everything that comes out of an instance is untrusted bytes.
 
+mod board;
 mod output;
 
+pub use board::{Board, ReserveRequest};
 pub use output::{OutputReader, OutputRecord};
 
 use std::os::fd::BorrowedFd;
@@ -22,6 +24,10 @@ pub struct LoadRequest<'a> {
     pub directory: &'a Path,
     /// A name for people: logs, process titles.
     pub label: &'a str,
+    /// What [`Platform::reserve`] gave for this module; empty without a reservation.
+    pub place: &'a [u8],
+    /// The owner of the module is this node's provider: he may hold the node's devices.
+    pub provider: bool,
 }
 
 /// Why an instance could not be started, adopted or spoken to.
@@ -32,6 +38,24 @@ pub enum HostError {
     #[error("the image is refused: {reason}")]
     BadImage {
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A place cannot be had, or is not the request's to use.
+    #[error("{reason}")]
+    NoRoom {
+        /// What was wanted, and what there is.
+        reason: String,
+    },
+    /// The device that instances run on does not answer. It may later.
+    #[error("{reason}")]
+    Unreachable {
+        /// Which, and what to check.
+        reason: String,
+    },
+    /// Somebody else has it, or may have it.
+    #[error("{reason}")]
+    Denied {
+        /// What, and who may.
         reason: String,
     },
     /// There is no living instance to adopt in this folder.
@@ -56,6 +80,9 @@ pub enum HostError {
     },
 }
 
+/// The call number of an output that answers no call: a driver's interrupt made it. No call ever has it.
+pub const UNASKED: u64 = u64::MAX;
+
 /// The channel into the instance is full: try again after it was drained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full;
@@ -72,7 +99,7 @@ pub struct Death {
 pub struct Output<'a> {
     /// Position in the instance's channel just behind this output; hand it to [`Hosted::release`].
     pub position: u64,
-    /// The call that it answers, as given to [`Hosted::push`].
+    /// The call that it answers, as given to [`Hosted::push`]; [`UNASKED`] if it answers none.
     pub call: u64,
     /// Output records (`veritee_wire::output`). Untrusted.
     pub bytes: &'a [u8],
@@ -83,10 +110,30 @@ pub trait Platform: Send + Sync {
     /// Its word in descriptors: `native`, `sgx`, …
     fn name(&self) -> &'static str;
 
+    /// Picks the place where a module is to run, and keeps nothing: the node remembers it and names it from now on in
+    /// [`ReserveRequest::taken`]. What `need` and place say is between this and the owner's side of the platform. May take
+    /// seconds. By default images run anywhere: the place is empty.
+    ///
+    /// # Errors
+    /// [`HostError::NoRoom`] when no board has so much; [`HostError::Unreachable`] when the board does not answer;
+    /// [`HostError::BadImage`] when the need makes no sense.
+    fn reserve(&self, request: &ReserveRequest<'_>) -> Result<Vec<u8>, HostError> {
+        let _ = request;
+        Ok(Vec::new())
+    }
+
+    /// The boards behind this node that instances run on, with what is free there beside the places that are `taken`.
+    /// Empty for platforms of the node itself. Returns at once.
+    fn boards(&self, taken: &[&[u8]]) -> Vec<Board> {
+        let _ = taken;
+        Vec::new()
+    }
+
     /// Starts an instance of an image.
     ///
     /// # Errors
-    /// [`HostError::BadImage`] when the image is refused; [`HostError::System`] when the system is.
+    /// [`HostError::BadImage`] when the image is refused; [`HostError::System`] when the system is;
+    /// [`HostError::NoRoom`], [`HostError::Unreachable`] and [`HostError::Denied`] as said there.
     fn load(&self, request: &LoadRequest<'_>) -> Result<Box<dyn Hosted>, HostError>;
 
     /// Takes over an instance that an earlier daemon started in `directory` and that still lives.

@@ -7,7 +7,7 @@
 use minicbor::{Decode, Encode};
 
 /// Version of the control interface and of links. Only equal versions talk.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Largest control message in bytes (an image is the largest thing in one).
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -271,6 +271,57 @@ pub enum Request {
     /// Removes the caller's identity from this node, with all that lives in its namespace.
     #[n(17)]
     Revoke,
+    /// Lends a module of the caller's, a driver, to an application of another owner: there, `module` names it, and these
+    /// connections are that application's. Replaces what was lent to it before.
+    #[n(19)]
+    Lend {
+        /// The driver, in the caller's namespace.
+        #[n(0)]
+        name: ModuleName,
+        /// The borrower's identity.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        owner: IdentityKey,
+        /// His application.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        application: [u8; 16],
+        /// What the driver is called there.
+        #[n(3)]
+        module: String,
+        /// All connections that it serves there, each with its row of the driver's table.
+        #[n(4)]
+        connections: Vec<(u16, u16)>,
+    },
+    /// Takes a driver back from an application of another owner: its routes to the driver are forgotten.
+    #[n(20)]
+    TakeBack {
+        /// The driver, in the caller's namespace.
+        #[n(0)]
+        name: ModuleName,
+        /// The borrower's identity.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        owner: IdentityKey,
+        /// His application.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        application: [u8; 16],
+    },
+    /// Reserves the place where a module is to run: measurements of images for boards depend on it. The same need again
+    /// gives the same place, whatever happened to node and module since; another need gives another place, once the
+    /// module is unloaded. Kept until the module is unloaded.
+    #[n(18)]
+    Reserve {
+        /// The module's name.
+        #[n(0)]
+        name: ModuleName,
+        /// The platform's word.
+        #[n(1)]
+        platform: String,
+        /// The board; empty for any.
+        #[n(2)]
+        board: String,
+        /// How much, in the platform's form.
+        #[cbor(n(3), with = "minicbor::bytes")]
+        need: Vec<u8>,
+    },
 }
 
 /// What a request came to.
@@ -318,6 +369,13 @@ pub enum Response {
     /// The request was refused.
     #[n(7)]
     Failed(#[n(0)] Failure),
+    /// Answer to `Reserve`.
+    #[n(8)]
+    Reserved {
+        /// Where, in the platform's form; empty where images run anywhere.
+        #[cbor(n(0), with = "minicbor::bytes")]
+        place: Vec<u8>,
+    },
 }
 
 /// Why a node refused a request.
@@ -371,6 +429,9 @@ pub enum FailureKind {
     /// The node is stopping, or its channel to the module is full: try again.
     #[n(11)]
     Unavailable,
+    /// The node, or its boards, have no such place.
+    #[n(12)]
+    NoRoom,
 }
 
 /// What a node is.
@@ -388,6 +449,29 @@ pub struct Description {
     /// Modules that run here, of all owners.
     #[n(3)]
     pub modules: u32,
+    /// Boards behind it.
+    #[n(4)]
+    pub boards: Vec<BoardReport>,
+}
+
+/// A board behind a node. All of it is claims: of the node, and of the board's untrusted firmware.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct BoardReport {
+    /// Its platform's word.
+    #[n(0)]
+    pub platform: String,
+    /// Its name on the node.
+    #[n(1)]
+    pub name: String,
+    /// What it claims to be, in the platform's form; empty while nothing is known.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub claims: Vec<u8>,
+    /// The same for people.
+    #[n(3)]
+    pub words: String,
+    /// Why it cannot be used now; empty while it answers.
+    #[n(4)]
+    pub trouble: String,
 }
 
 /// A module, as its node reports it.

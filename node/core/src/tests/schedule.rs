@@ -2,6 +2,7 @@
 
 use crate::{Action, AppIndex, Limits, LinkIndex, ModuleIndex, Remote, RouteIn, RouteOut, Router, Time, record};
 use std::collections::VecDeque;
+use veritee_host::UNASKED;
 use veritee_ids::{ConnectionId, Counter, Epoch, FrameKind, Op, Status};
 use veritee_wire::layout::{EntryResult, Frame};
 use veritee_wire::{Layout, OutputWriter};
@@ -122,8 +123,8 @@ impl World {
         let side = &mut self.sides[0];
         let frames: Vec<_> = (0..count).map(|more| frame(CONNECTION, kind, side.sent + more)).collect();
         side.sent += count;
-        // As if entered by something that this router does not know of.
-        side.leave(u64::MAX, output(Status::Accepted, 0, &frames));
+        // As an interrupt of a driver does: no call of this router made it.
+        side.leave(UNASKED, output(Status::Accepted, 0, &frames));
     }
 
     pub(super) fn pull(&mut self, side: usize, limit: usize) {

@@ -44,6 +44,35 @@ fn values_without_sense_are_refused() {
 }
 
 #[test]
+fn boards_are_read_and_those_without_sense_are_refused() {
+    let kitchen = "[[board]]\nname = 'kitchen'\nport = '/dev/ttyUSB0'\n";
+    let config =
+        load(&format!("state = '/s'\n{kitchen}[[board]]\nname = 'hall'\nport = 'unix:/s'\nbaud = 9600")).unwrap();
+    let read: Vec<_> =
+        config.boards.iter().map(|board| (board.name.as_str(), board.port.as_str(), board.baud)).collect();
+    assert_eq!(read, [("kitchen", "/dev/ttyUSB0", 115_200), ("hall", "unix:/s", 9600)]);
+    for (more, key, hint) in [
+        ("[[board]]\nname = 'kitchen'\nport = '/dev/ttyUSB1'", "board.name", "two boards are called kitchen"),
+        ("[[board]]\nname = 'hall'\nport = '/dev/ttyUSB0'", "board.port", "kitchen and hall have the same port"),
+        ("[[board]]\nname = 'the hall'\nport = '/dev/ttyUSB1'", "board.name", "letters, digits"),
+        ("[[board]]\nname = 'hall'\nport = ''", "board.port", "unix:PATH"),
+    ] {
+        let error = load(&format!("state = '/s'\n{kitchen}{more}")).unwrap_err().to_string();
+        assert!(error.starts_with(key) && error.contains(hint), "{error}");
+    }
+    let error = load("state = '/s'\n[[board]]\nname = 'x'\nport = 'y'\nspeed = 1").unwrap_err().to_string();
+    assert!(error.contains("unknown field `speed`"), "{error}");
+}
+
+#[test]
+fn a_provider_is_named_by_a_fingerprint() {
+    let fingerprint = "ab".repeat(32);
+    let config = load(&format!("state = '/s'\nproviders = ['{fingerprint}']")).unwrap();
+    assert!(config.is_provider(&[0xab; 32]) && !config.is_provider(&[0xac; 32]));
+    assert!(matches!(load("state = '/s'\nproviders = ['me']"), Err(ConfigError::Value { key: "providers", .. })));
+}
+
+#[test]
 fn the_example_states_the_defaults() {
     let example = Config::load(concat!(env!("CARGO_MANIFEST_DIR"), "/node.example.toml").as_ref()).unwrap();
     let defaults = Config::new("/var/lib/veritee-node".into());

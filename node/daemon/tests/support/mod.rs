@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard};
-use veritee_host::{Death, Full, HostError, Hosted, LoadRequest, Output, Platform};
+use veritee_host::{Board, Death, Full, HostError, Hosted, LoadRequest, Output, Platform, ReserveRequest};
 use veritee_ids::{ConnectionId, Counter, Epoch, FrameKind, Op, Status};
 use veritee_node::Config;
 use veritee_node_client::{Client, Identity, enrol};
@@ -137,6 +137,9 @@ pub struct Instance {
     wake: (OwnedFd, OwnedFd),
     death: (OwnedFd, Option<OwnedFd>),
     pub reason: Option<String>,
+    /// What its load brought besides the image.
+    pub place: Vec<u8>,
+    pub provider: bool,
     room: usize,
     area: Vec<u8>,
 }
@@ -223,12 +226,29 @@ impl Platform for Fake {
             wake,
             death: (death.0, Some(death.1)),
             reason: None,
+            place: request.place.to_vec(),
+            provider: request.provider,
             room: 4096,
             area: vec![0; 1 << 20],
         }));
         lock(&self.instances).insert(request.directory.to_owned(), Arc::clone(&instance));
         lock(&self.labels).insert(request.label.to_owned(), Arc::clone(&instance));
         Ok(Running::boxed(instance))
+    }
+
+    /// A need is a size, a place its first number: a hundred of them on one board.
+    fn reserve(&self, request: &ReserveRequest<'_>) -> Result<Vec<u8>, HostError> {
+        let &[size] = request.need else { return Err(HostError::BadImage { reason: "one byte".to_owned() }) };
+        let taken: Vec<_> = request.taken.iter().map(|place| place[0]..place[0] + place[1]).collect();
+        let free = |start: u8| (start..start + size).all(|unit| taken.iter().all(|range| !range.contains(&unit)));
+        let start = (0..=100_u8.saturating_sub(size)).find(|start| size <= 100 && free(*start));
+        let what = || HostError::NoRoom { reason: format!("the module needs {size}") };
+        start.map(|start| vec![start, size]).ok_or_else(what)
+    }
+
+    fn boards(&self, taken: &[&[u8]]) -> Vec<Board> {
+        let words = format!("{} places taken", taken.len());
+        vec![Board { name: "desk".to_owned(), claims: vec![7], words, trouble: String::new() }]
     }
 
     fn adopt(&self, directory: &Path) -> Result<Box<dyn Hosted>, HostError> {

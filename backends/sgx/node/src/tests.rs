@@ -1,0 +1,247 @@
+//! The probe's enclave inside this process: what a host can try from outside, and what an entry costs.
+
+#[path = "../tests/support/images.rs"]
+mod images;
+
+use crate::platform::Simulated;
+use crate::platform::identity::{Identity, REPORT_BYTES};
+use crate::platform::quote::quoting_enclave;
+use crate::service::{Client, Service};
+use crate::software::vdso::{self, EEXIT, Run, STATE};
+use crate::software::{Loaded, load, traps};
+use proptest::prelude::*;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use veritee_host::{OutputReader, OutputRecord};
+use veritee_ids::{Op, Status};
+use veritee_sgx_format::SgxImage;
+
+const BOOT: u64 = 0;
+const ENTER: u64 = 1;
+const UNTOUCHED: u64 = u64::MAX;
+/// Outcomes.
+const DONE: u64 = 0;
+const BAD_POINTERS: u64 = 1;
+const BAD_LENGTH: u64 = 2;
+const BAD_ORDER: u64 = 3;
+
+/// The enclave, the host's memory, and an order.
+struct Host {
+    loaded: Loaded,
+    image: SgxImage,
+    input: Vec<u64>,
+    output: Vec<u64>,
+}
+
+impl Host {
+    /// Enters with an order as it is; gives its answer, or the exception.
+    fn enter(&self, order: &mut [u64; 8]) -> Result<[u64; 3], u16> {
+        self.enter_at(order.as_mut_ptr()).map(|()| [order[5], order[6], order[7]])
+    }
+
+    fn enter_at(&self, order: *mut u64) -> Result<(), u16> {
+        let mut run = Run::new(self.loaded.tcs);
+        // SAFETY: the enclave is loaded; `run` is writable; what the order is, is the enclave's problem.
+        assert_eq!(unsafe { vdso::call(vdso::software, order, &raw mut run) }, 0);
+        if run.function == EEXIT { Ok(()) } else { Err(run.vector) }
+    }
+
+    /// An order with this host's own memory.
+    fn order(&mut self, op: u64, input: &[u8]) -> [u64; 8] {
+        for (place, chunk) in self.input.iter_mut().zip(input.chunks(8)) {
+            *place = u64::from_le_bytes(std::array::from_fn(|at| chunk.get(at).copied().unwrap_or(0)));
+        }
+        let (from, to) = (self.input.as_ptr() as u64, self.output.as_mut_ptr() as u64);
+        [op, from, input.len() as u64, to, 8 * self.output.len() as u64, UNTOUCHED, 0, 0]
+    }
+
+    /// Bytes of the output.
+    fn bytes(&self) -> Vec<u8> {
+        self.output.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// Gives the report over a fresh transcript: the enclave is alive and well.
+    fn attest(&mut self) -> [u8; REPORT_BYTES] {
+        let mut order = self.order(ENTER, &call(Op::Attest.code(), &[7; 16]));
+        let [outcome, written, taken] = self.enter(&mut order).unwrap();
+        assert_eq!((outcome, taken), (DONE, 1));
+        let bytes = self.bytes();
+        let length = usize::try_from(u32::from_le_bytes(bytes[..4].try_into().unwrap())).unwrap();
+        assert!(8 + length <= usize::try_from(written).unwrap());
+        let records: Vec<_> = OutputReader::new(&bytes[8..8 + length]).map(Result::unwrap).collect();
+        let [OutputRecord::Result(result), OutputRecord::Reply(reply)] = records[..] else { panic!("{records:?}") };
+        assert_eq!(result.status, Status::Accepted);
+        reply[78..].try_into().unwrap()
+    }
+}
+
+fn call(op: u16, input: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(input.len()).unwrap().to_le_bytes().to_vec();
+    bytes.extend_from_slice(&u32::from(op).to_le_bytes());
+    bytes.extend_from_slice(input);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes
+}
+
+/// Everything in one test: a process has one enclave, and signals one thread.
+#[test]
+fn an_enclave_and_its_host() {
+    let image = SgxImage::read(&images::probe()).unwrap();
+    let platform = Simulated::generate().unwrap();
+    let identity = Identity::of(&image);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    std::thread::spawn(move || Service::new(identity, platform, theirs).serve());
+    let platform = Arc::new(Client::connected(ours).unwrap());
+    let loaded = load(&image).unwrap();
+    traps::install(Arc::clone(&platform), Duration::from_secs(3600)).unwrap();
+    let mut host = Host { loaded, image, input: vec![0; 0x3000], output: vec![0; 0x3000] };
+
+    orders_before_the_boot(&mut host);
+    unmeasured_memory_is_the_hosts(&host);
+    let mut order = host.order(BOOT, &quoting_enclave().target());
+    assert_eq!(host.enter(&mut order), Ok([DONE, 0, 0]));
+    assert_eq!(host.enter(&mut order), Ok([BAD_ORDER, 0, 0]), "a second boot is none");
+
+    reports_are_of_this_enclave(&mut host, &platform);
+    pointers_are_judged(&mut host);
+    suspended_and_second_entries_go_nowhere(&mut host);
+    unmeasured_memory_is_the_hosts(&host);
+    host.attest();
+    any_order_gets_a_code(&mut host);
+    host.attest();
+    ordinary_calls_cause_no_traps(&mut host);
+}
+
+fn orders_before_the_boot(host: &mut Host) {
+    for length in [0, 8, 511, 513] {
+        let mut order = host.order(BOOT, &vec![0; length]);
+        assert_eq!(host.enter(&mut order), Ok([BAD_LENGTH, 0, 0]), "length {length}");
+    }
+    let mut order = host.order(ENTER, &call(Op::Attest.code(), &[0; 16]));
+    assert_eq!(host.enter(&mut order), Ok([BAD_ORDER, 0, 0]));
+}
+
+/// What was not measured has arbitrary content on hardware: nothing may depend on it.
+fn unmeasured_memory_is_the_hosts(host: &Host) {
+    for page in host.image.contents.pages.iter().filter(|page| page.measured.is_none()) {
+        let place = (host.loaded.base + page.offset) as *mut u8;
+        // SAFETY: the page is mapped and writable, and nobody is inside the enclave.
+        unsafe { place.write_bytes(0xa5, 4096) };
+    }
+}
+
+fn reports_are_of_this_enclave(host: &mut Host, platform: &Client) {
+    let report = host.attest();
+    assert_eq!(report[64..96], host.image.measurement);
+    assert_eq!(report[128..160], host.image.sigstruct.signer());
+    let mut evidence = vec![0; 32 * 1024];
+    assert!(platform.quote(&report, &mut evidence).unwrap() > 4000);
+    for at in [0, 48, 64, 128, 258, 320, 383, 400, 431] {
+        let mut forged = report;
+        forged[at] ^= 1;
+        assert_eq!(platform.quote(&forged, &mut evidence), Some(0), "byte {at}");
+    }
+}
+
+fn pointers_are_judged(host: &mut Host) {
+    let (base, size) = (host.loaded.base, host.loaded.size);
+    let sound = host.order(ENTER, &call(Op::Attest.code(), &[7; 16]));
+    let inside = [base, base + 8, base + size / 2, base + size - 8, base - 8, base + 4096];
+    for address in inside {
+        for (word, length) in [(1, 2), (3, 4)] {
+            let mut order = sound;
+            (order[word], order[length]) = (address, 16);
+            assert_eq!(host.enter(&mut order), Ok([BAD_POINTERS, 0, 0]), "{address:#x} in word {word}");
+        }
+        // An order that is not outside gets no answer at all; the enclave is as before.
+        let before = host.attest();
+        assert_eq!(host.enter_at(address as *mut u64), Ok(()));
+        assert_eq!(host.attest()[..64], before[..64]);
+    }
+    for (word, value) in
+        [(1, 1), (3, 4), (1, u64::MAX - 7), (3, u64::MAX - 15), (2, u64::MAX), (4, u64::MAX), (2, 1 << 40)]
+    {
+        let mut order = sound;
+        order[word] |= value;
+        assert_eq!(host.enter(&mut order), Ok([BAD_POINTERS, 0, 0]), "word {word} with {value:#x}");
+    }
+    // The output's room may be short: nothing is written behind it.
+    for room in [0, 8, 24, 31, 400] {
+        host.output.fill(0x5a5a);
+        let mut order = sound;
+        order[4] = room;
+        let [outcome, written, _] = host.enter(&mut order).unwrap();
+        assert!(outcome == DONE && written <= room, "{room}: {outcome} {written}");
+        let behind = usize::try_from(room / 8).unwrap();
+        assert!(host.output[behind..].iter().all(|word| *word == 0x5a5a), "{room}");
+    }
+}
+
+fn suspended_and_second_entries_go_nowhere(host: &mut Host) {
+    let mut order = host.order(ENTER, &call(Op::Attest.code(), &[7; 16]));
+    STATE.suspended.store(1, Ordering::SeqCst);
+    assert_eq!(host.enter(&mut order), Ok([UNTOUCHED, 0, 0]), "while another entry is suspended");
+    STATE.suspended.store(0, Ordering::SeqCst);
+    STATE.busy.store(1, Ordering::SeqCst);
+    assert_eq!(host.enter(&mut order), Err(traps::PROTECTION), "while the thread is busy");
+    STATE.busy.store(0, Ordering::SeqCst);
+    let mut run = Run::new(host.loaded.tcs + 4096);
+    // SAFETY: as in `Host::enter_at`; there is no such thread.
+    assert_eq!(unsafe { vdso::call(vdso::software, order.as_mut_ptr(), &raw mut run) }, -22);
+}
+
+/// Whatever the host orders and passes as calls: an outcome, and the enclave lives.
+fn any_order_gets_a_code(host: &mut Host) {
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let calls =
+        prop::collection::vec((0..9_u32, 0..200_u32, prop::collection::vec(any::<u8>(), 0..200), any::<bool>()), 0..6);
+    let host = std::cell::RefCell::new(host);
+    let tried =
+        runner.run(&(calls, 0..8_u64, prop::option::of(0..4096_u64), any::<u32>()), |(calls, op, room, edge)| {
+            let mut bytes = Vec::new();
+            for (op, length, body, honest) in calls {
+                let length = if honest { u32::try_from(body.len()).unwrap_or(0) } else { length };
+                bytes.extend_from_slice(&length.to_le_bytes());
+                bytes.extend_from_slice(&op.to_le_bytes());
+                bytes.extend_from_slice(&body);
+                bytes.resize(bytes.len().next_multiple_of(8), 0);
+            }
+            let mut host = host.borrow_mut();
+            let mut order = host.order(if op == 0 { 0 } else { 1 + op / 7 }, &bytes);
+            order[4] = room.unwrap_or(order[4]);
+            if edge % 17 == 0 {
+                order[1] = host.loaded.base + u64::from(edge) % host.loaded.size;
+            }
+            let [outcome, written, taken] =
+                host.enter(&mut order).map_err(|vector| TestCaseError::fail(vector.to_string()))?;
+            prop_assert!(outcome <= BAD_ORDER, "{outcome}");
+            prop_assert!(written <= order[4] && taken <= 6);
+            Ok(())
+        });
+    tried.unwrap();
+}
+
+fn ordinary_calls_cause_no_traps(host: &mut Host) {
+    let mut order = host.order(ENTER, &[]);
+    let before = traps::TRAPS.load(Ordering::Relaxed);
+    let entries = STATE.entries.load(Ordering::Relaxed);
+    let best = (0..30)
+        .map(|_| {
+            let start = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            for _ in 0..10_000 {
+                assert_eq!(host.enter(&mut order), Ok([DONE, 0, 0]));
+            }
+            let end = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            ((end.tv_sec - start.tv_sec) * 1_000_000_000 + end.tv_nsec - start.tv_nsec) / 10_000
+        })
+        .min();
+    println!("an entry with its exit costs {} ns", best.unwrap());
+    assert_eq!(traps::TRAPS.load(Ordering::Relaxed), before, "ordinary calls cause no traps");
+    assert_eq!(STATE.entries.load(Ordering::Relaxed), entries + 300_000);
+}

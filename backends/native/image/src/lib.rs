@@ -1,23 +1,23 @@
 //! Building a native image from a module's crate.
 //!
-//! `generated` writes the final crate into the target folder; `cargo` compiles it with the owner's toolchain;
-//! `ports` reads the port table back out of the image.
-//!
-//! 1. Nothing is written into the author's tree.
-//! 2. The module must build without an operating system: what builds here builds for an enclave.
-//! 3. Equal sources, toolchain and owner give equal bytes, wherever they are built.
-
-mod cargo;
-mod generated;
-mod ports;
+//! The image is the program that `veritee_toolchain` makes: a static-pie, entered at `veritee_enter`.
 
 #[cfg(test)]
 mod tests;
 
 use sha2::{Digest, Sha256};
-use std::fs;
 use std::path::PathBuf;
-use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError, check_framework, framework};
+use veritee_platform::{BuildOrder, BuiltImage, PlatformError};
+use veritee_toolchain::{Recipe, bad, ports};
+
+/// What is native about a program.
+const RECIPE: Recipe<'static> = Recipe {
+    platform: "native",
+    runtime: "backends/native/runtime",
+    package: "veritee-native-runtime",
+    entry: "veritee_enter",
+    flags: &[],
+};
 
 /// Builds native images.
 #[derive(Clone, Debug, Default)]
@@ -38,29 +38,10 @@ impl NativeBuilder {
     /// [`PlatformError::MissingTool`], [`PlatformError::Build`], [`PlatformError::BadImage`] or
     /// [`PlatformError::System`], as said there.
     pub fn build(&self, order: &BuildOrder<'_>) -> Result<BuiltImage, PlatformError> {
-        if order.language != Language::Rust {
-            return Err(bad(order, "the native platform takes modules in Rust"));
-        }
-        let framework = match &self.framework {
-            Some(folder) => check_framework(folder).map(|()| folder.clone())?,
-            None => framework()?,
-        };
-        let module = generated::read_module(order)?;
-        cargo::check_bare_metal(order, &module)?;
-        let folder = generated::write(order, &module, &framework)?;
-        let program = cargo::build(order, &folder, &framework)?;
-        let bytes = fs::read(&program).map_err(system(format!("read {}", program.display())))?;
-        let path = folder.join(format!("{}.image", order.module));
-        generated::write_changed(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
-        let ports = ports::read(&bytes).map_err(|reason| bad(order, &reason))?;
-        Ok(BuiltImage { path, measurement: Sha256::digest(&bytes).to_vec(), ports })
+        let program = veritee_toolchain::build(order, self.framework.as_deref(), &|_| RECIPE)?;
+        let ports = ports::read(&program.bytes).map_err(|reason| bad(order, &reason))?;
+        let measurement = Sha256::digest(&program.bytes).to_vec();
+        let path = program.keep(order.module, &measurement, "image", &program.bytes)?;
+        Ok(BuiltImage { path, measurement, ports, key: None })
     }
-}
-
-fn bad(order: &BuildOrder<'_>, reason: &str) -> PlatformError {
-    PlatformError::BadImage { module: order.module.to_owned(), reason: reason.to_owned() }
-}
-
-fn system(action: String) -> impl FnOnce(std::io::Error) -> PlatformError {
-    |source| PlatformError::System { action, source }
 }

@@ -1,19 +1,10 @@
 //! The node's side of the native platform: one sandboxed runner process an instance.
 //!
-//! [`ring`] is the shared memory between daemon and runner; [`bell`] wakes whoever sleeps; [`instance`] is the daemon's end;
-//! [`runner`] is the other process: [`image`] maps the image, [`sandbox`] takes everything else away, then it enters the
-//! image for each call in the ring.
-//!
-//! 1. Daemon and runner treat every cursor and length of the other as hostile.
-//! 2. The ring is a file in the instance's folder: it survives the daemon, and the next daemon goes on with it.
-//! 3. A runner lives until its daemon ends it; its death is noticed at once.
+//! `veritee_runner` has the rings, the daemon's end and the sandbox; [`runner`] is the other process: [`image`] maps the
+//! image, then it is entered for each call in the ring.
 
-mod bell;
 mod image;
-mod instance;
-pub mod ring;
 mod runner;
-mod sandbox;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +13,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use veritee_host::{HostError, Hosted, LoadRequest, Platform};
+use veritee_runner::Instance;
 
 /// The native platform of a node.
 #[derive(Clone, Debug)]
@@ -64,20 +56,14 @@ impl Platform for NativePlatform {
         if self.allow_unconfined {
             arguments.push("--allow-unconfined".into());
         }
-        Ok(Box::new(instance::Instance::start(&self.program, &arguments, request)?))
+        Ok(Box::new(Instance::start(&self.program, &arguments, request)?))
     }
 
     fn adopt(&self, directory: &Path) -> Result<Box<dyn Hosted>, HostError> {
-        Ok(Box::new(instance::Instance::adopt(directory)?))
+        Ok(Box::new(Instance::adopt(directory)?))
     }
 
     fn runner(&self, arguments: &[OsString]) -> ExitCode {
         runner::run(arguments)
     }
-}
-
-/// Names an action that failed.
-fn failed(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> HostError {
-    let action = action.into();
-    |source| HostError::System { action, source }
 }

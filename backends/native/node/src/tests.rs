@@ -1,5 +1,3 @@
 #[path = "../tests/support/elf.rs"]
 mod elf;
 mod image;
-mod ring;
-mod sandbox;

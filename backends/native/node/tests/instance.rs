@@ -72,14 +72,15 @@ fn a_daemon_that_does_not_release_is_not_overrun() {
 fn images_that_are_none_are_refused_with_a_reason() {
     for (bytes, reason) in [(&b"nonsense"[..], "ELF"), (b"", "ELF")] {
         let folder = tempfile::tempdir().expect("a folder");
-        let request = LoadRequest { image: bytes, directory: folder.path(), label: "none" };
+        let request =
+            LoadRequest { image: bytes, directory: folder.path(), label: "none", place: &[], provider: false };
         let Err(error) = platform().load(&request) else { panic!("it loads") };
         assert!(error.to_string().contains(reason), "{error}");
     }
     let mut cut = image().to_vec();
     cut.truncate(cut.len() / 2);
     let folder = tempfile::tempdir().expect("a folder");
-    let request = LoadRequest { image: &cut, directory: folder.path(), label: "cut" };
+    let request = LoadRequest { image: &cut, directory: folder.path(), label: "cut", place: &[], provider: false };
     assert!(matches!(platform().load(&request), Err(HostError::BadImage { .. })));
 }
 

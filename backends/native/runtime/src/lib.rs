@@ -5,8 +5,6 @@
 //! transcript and the measurement that the runner stated at boot.
 #![no_std]
 
-mod memory;
-
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +13,7 @@ use veritee_module::{Module, Program};
 use veritee_seal::{Aead, OwnerKey};
 use veritee_tee::{EVIDENCE_BYTES_MAX, NoEntropy, NoEvidence, Root, Tee};
 
+pub use veritee_bare::die;
 pub use veritee_module;
 pub use veritee_seal::StandardKey;
 pub use veritee_wire;
@@ -39,11 +38,7 @@ impl<K: Aead> Tee for Native<K> {
     }
 
     fn random(&mut self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        for chunk in bytes.chunks_mut(8) {
-            let drawn = random_word().ok_or(NoEntropy)?.to_le_bytes();
-            chunk.iter_mut().zip(drawn).for_each(|(place, byte)| *place = byte);
-        }
-        Ok(())
+        if veritee_bare::fill_random(bytes) { Ok(()) } else { Err(NoEntropy) }
     }
 
     fn root(&self) -> Root<'_> {
@@ -56,22 +51,6 @@ impl<K: Aead> Tee for Native<K> {
         *rest.first_chunk_mut().ok_or(NoEvidence)? = self.measurement;
         Ok(transcript.len() + self.measurement.len())
     }
-}
-
-/// A word from the processor's random number generator, which may be exhausted for a moment.
-#[cfg(target_arch = "x86_64")]
-fn random_word() -> Option<u64> {
-    (0..16).find_map(|_| {
-        let (word, drawn): (u64, u8);
-        // SAFETY: RDRAND writes two registers and flags; every x86-64 processor since 2012 has it, others fault and die.
-        unsafe { core::arch::asm!("rdrand {}", "setc {}", out(reg) word, out(reg_byte) drawn) };
-        (drawn == 1).then_some(word)
-    })
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn random_word() -> Option<u64> {
-    None
 }
 
 /// The module of an image, entered by one thread at a time.
@@ -129,17 +108,6 @@ fn boot<K: Aead, P: Program, const ROWS: usize, const TOKENS: usize, const STATE
     let Ok(measurement) = input.try_into() else { return 0 };
     *place = Module::new(Native { owner: OwnerKey(owner), measurement, ciphers: PhantomData }).ok();
     usize::from(place.is_some())
-}
-
-/// Ends the process at once: what a panic comes to. The runner's death takes the keys along.
-pub fn die() -> ! {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: an undefined instruction ends the process by a signal; it returns to nothing.
-    unsafe {
-        core::arch::asm!("ud2", options(noreturn))
-    };
-    #[cfg(not(target_arch = "x86_64"))]
-    loop {}
 }
 
 /// Defines everything that the final crate of an image needs: port table, module, entry, panic handler.

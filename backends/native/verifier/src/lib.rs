@@ -7,7 +7,7 @@ use veritee_ids::limits::{PAYLOAD_BYTES_MAX, PROTOCOL_VERSION};
 use veritee_ids::{Challenge, Freshness, Label};
 use veritee_native_image::NativeBuilder;
 use veritee_platform::{
-    BuildOrder, BuiltImage, Language, OwnerPlatform, PlatformError, SessionStart, Verified, VerifyPolicy,
+    BuildOrder, BuiltImage, Expected, Language, OwnerPlatform, PlatformError, SessionStart, Verified, VerifyPolicy,
 };
 use veritee_wire::Layout;
 use veritee_wire::layout::{AgreementKey, Transcript};
@@ -38,7 +38,7 @@ impl OwnerPlatform for NativeOwner {
     }
 
     fn languages(&self) -> &'static [Language] {
-        &[Language::Rust]
+        &[Language::Rust, Language::C]
     }
 
     fn payload_bytes_max(&self) -> usize {
@@ -54,7 +54,7 @@ impl OwnerPlatform for NativeOwner {
     }
 
     fn verify(
-        &self, evidence: &[u8], challenge: Challenge, measurement: &[u8], policy: &VerifyPolicy,
+        &self, evidence: &[u8], challenge: Challenge, expected: Expected<'_>, policy: &VerifyPolicy,
     ) -> Result<Verified, PlatformError> {
         if evidence.len() != QUOTED_BYTES + MEASUREMENT_BYTES {
             return Err(PlatformError::MalformedEvidence);
@@ -64,7 +64,7 @@ impl OwnerPlatform for NativeOwner {
         same("label", Label::Transcript.word(), statement.label.word())?;
         same("protocol version", PROTOCOL_VERSION, statement.version)?;
         same("challenge", challenge, statement.challenge)?;
-        same("measurement", Hex(measurement), Hex(stated))?;
+        same("measurement", Hex(expected.measurement), Hex(stated))?;
         allowed(policy, statement.freshness)?;
         Ok(Verified {
             activation: statement.activation,

@@ -1,7 +1,7 @@
 use crate::NativeOwner;
 use veritee_ids::limits::PROTOCOL_VERSION;
 use veritee_ids::{ActivationId, Challenge, Freshness, Label};
-use veritee_platform::{OwnerPlatform, PlatformError, Verified, VerifyPolicy};
+use veritee_platform::{Expected, OwnerPlatform, PlatformError, Verified, VerifyPolicy};
 use veritee_wire::Layout;
 use veritee_wire::layout::Transcript;
 
@@ -27,7 +27,8 @@ fn verify(
 ) -> Result<Verified, PlatformError> {
     let allow_simulated = allow.iter().map(|name| (*name).to_owned()).collect();
     let policy = VerifyPolicy { allow_simulated, freshness: Vec::new() };
-    NativeOwner::default().verify(evidence, challenge, measurement, &policy)
+    let expected = Expected { measurement, key: None, credential: None };
+    NativeOwner::default().verify(evidence, challenge, expected, &policy)
 }
 
 #[test]

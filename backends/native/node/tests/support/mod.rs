@@ -19,21 +19,29 @@ pub(crate) fn platform() -> NativePlatform {
 /// The probe's image, built once into the workspace's target folder.
 pub(crate) fn image() -> &'static [u8] {
     static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../..");
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_veritee-native-runner"));
-        let target = program.ancestors().nth(2).expect("a target folder").join("test-images");
-        let built = NativeBuilder::new(repository.clone()).build(&BuildOrder {
-            module: "probe",
-            language: Language::Rust,
-            source: &repository.join("testkit/probe"),
-            target: &target,
-            owner: &veritee_conformance::desk::owner().public(),
-            ciphers: veritee_ids::CipherId::ALL,
-            talk: &|_| (),
-        });
-        std::fs::read(built.expect("the probe builds").path).expect("the image is there")
-    })
+    IMAGE.get_or_init(|| build("probe", Language::Rust, "testkit/probe"))
+}
+
+/// The image of the probe in C.
+pub(crate) fn c_image() -> &'static [u8] {
+    static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
+    IMAGE.get_or_init(|| build("probe-in-c", Language::C, "testkit/probe/c"))
+}
+
+fn build(module: &str, language: Language, source: &str) -> Vec<u8> {
+    let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_veritee-native-runner"));
+    let target = program.ancestors().nth(2).expect("a target folder").join("test-images");
+    let built = NativeBuilder::new(repository.clone()).build(&BuildOrder {
+        module,
+        language,
+        source: &repository.join(source),
+        target: &target,
+        owner: &veritee_conformance::desk::owner().public(),
+        ciphers: veritee_ids::CipherId::ALL,
+        talk: &|_| (),
+    });
+    std::fs::read(built.expect("the probe builds").path).expect("the image is there")
 }
 
 /// A native module in a folder of its own.
@@ -46,7 +54,7 @@ pub(crate) struct Native {
 impl Native {
     pub(crate) fn start(image: &[u8]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let request = LoadRequest { image, directory: folder.path(), label: "probe" };
+        let request = LoadRequest { image, directory: folder.path(), label: "probe", place: &[], provider: false };
         let hosted = platform().load(&request).expect("the probe loads");
         Self { hosted, folder, call: 0 }
     }

@@ -1,0 +1,115 @@
+//! The final crate: a few lines that join an author's module, the runtime and the owner's key.
+
+use crate::{Recipe, bad, system};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+use veritee_ids::CipherId;
+use veritee_platform::{BuildOrder, PlatformError};
+
+/// What is known of the author's crate.
+pub(crate) struct Module {
+    pub(crate) package: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) manifest: toml::Table,
+}
+
+/// Reads the author's manifest.
+pub(crate) fn read_module(order: &BuildOrder<'_>) -> Result<Module, PlatformError> {
+    let path = order.source.join("Cargo.toml");
+    let text = fs::read_to_string(&path).map_err(system(format!("read {}", path.display())))?;
+    let manifest: toml::Table =
+        text.parse().map_err(|error| bad(order, &format!("{} is no manifest: {error}", path.display())))?;
+    let package = manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
+    let package = package.ok_or_else(|| bad(order, &format!("{} names no package", path.display())))?.to_owned();
+    let folder = order.source.canonicalize().map_err(system(format!("find {}", order.source.display())))?;
+    Ok(Module { package, folder, manifest })
+}
+
+/// Writes the final crate below the target folder; unchanged files are left alone, so that cargo sees no change.
+pub(crate) fn write(
+    order: &BuildOrder<'_>, module: &Module, framework: &Path, recipe: &Recipe<'_>,
+) -> Result<PathBuf, PlatformError> {
+    let folder = order.target.join("veritee").join(recipe.platform).join(order.module);
+    fs::create_dir_all(folder.join("src")).map_err(system(format!("make {}", folder.display())))?;
+    let folder = folder.canonicalize().map_err(system(format!("find {}", folder.display())))?;
+    let texts = [("Cargo.toml", manifest(order, module, framework, recipe)), ("src/main.rs", program(order, recipe))];
+    for (name, text) in texts {
+        let path = folder.join(name);
+        write_changed(&path, text.as_bytes()).map_err(system(format!("write {}", path.display())))?;
+    }
+    if !folder.join("Cargo.lock").exists() {
+        seed_lock(&folder, &module.folder, framework)?;
+    }
+    Ok(folder)
+}
+
+/// Whether a connection of the module has a cipher beyond those that every image links.
+fn all_ciphers(order: &BuildOrder<'_>) -> bool {
+    order.ciphers.contains(&CipherId::Spongent128)
+}
+
+fn manifest(order: &BuildOrder<'_>, module: &Module, framework: &Path, recipe: &Recipe<'_>) -> String {
+    let ciphers = if all_ciphers(order) {
+        format!("veritee-ciphers = {{ path = {:?} }}\n", framework.join("ciphers/all"))
+    } else {
+        String::new()
+    };
+    format!(
+        "# Generated; changes are lost.\n\
+         [package]\nname = \"veritee-image-{}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [dependencies]\nauthored = {{ path = {:?}, package = {:?} }}\n\
+         {} = {{ path = {:?} }}\n{ciphers}\n\
+         [profile.release]\npanic = \"abort\"\nlto = \"fat\"\ncodegen-units = 1\nopt-level = 3\ndebug = false\n\
+         strip = \"symbols\"\noverflow-checks = true\n",
+        order.module,
+        module.folder,
+        module.package,
+        recipe.package,
+        framework.join(recipe.runtime),
+    )
+}
+
+fn program(order: &BuildOrder<'_>, recipe: &Recipe<'_>) -> String {
+    let runtime = recipe.package.replace('-', "_");
+    let owner = order.owner.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:#04x}, ").expect("a string takes everything");
+        text
+    });
+    let standard = format!("{runtime}::StandardKey");
+    let key = if all_ciphers(order) { "veritee_ciphers::AeadKey" } else { &standard };
+    format!(
+        "// Generated; changes are lost.\n#![no_std]\n#![no_main]\n\n{runtime}::image!(\n    \
+         program = authored::__veritee::Program,\n    key = {key},\n    rows = authored::__veritee::ROWS,\n    \
+         tokens = authored::__veritee::TOKENS,\n    owner = [{owner}],\n);\n"
+    )
+}
+
+/// The versions that the author's workspace is locked to, or else the framework's.
+fn seed_lock(folder: &Path, author: &Path, framework: &Path) -> Result<(), PlatformError> {
+    let lock = locked_workspace(author).unwrap_or(framework).join("Cargo.lock");
+    if lock.is_file() {
+        let to = folder.join("Cargo.lock");
+        fs::copy(&lock, &to).map_err(system(format!("copy {}", lock.display())))?;
+    }
+    Ok(())
+}
+
+/// The nearest folder around a crate, or the crate's own, that has locked versions.
+pub(crate) fn locked_workspace(author: &Path) -> Option<&Path> {
+    author.ancestors().find(|folder| folder.join("Cargo.lock").is_file())
+}
+
+/// Writes a file at once, if it differs: another process may be reading it.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn write_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|found| found == bytes) {
+        return Ok(());
+    }
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    fs::write(&draft, bytes)?;
+    fs::rename(&draft, path)
+}

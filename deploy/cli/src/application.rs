@@ -1,5 +1,6 @@
 //! Verbs about a lasting application.
 
+use crate::emulated::Emulated;
 use crate::exit::Exit;
 use crate::grammar::Application;
 use crate::printer::{Printer, report_text};
@@ -10,11 +11,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use veritee_exec::build::build_all;
 use veritee_exec::cost::Seen;
-use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, open_desk};
+use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, leave, open_desk};
 use veritee_exec::fleet::{Fleet, Node};
 use veritee_exec::home::Home;
-use veritee_exec::resolve::{Built, check_ports, resolve, sources};
+use veritee_exec::provider::RemoteProvider;
+use veritee_exec::resolve::{Body, Built, BuiltModule, boards, check_ports, resolve, sources};
+use veritee_exec::settle::settle;
 use veritee_exec::state::State;
+use veritee_exec::throwaway::Throwaway;
 use veritee_exec::{ExecError, Talk, hex, observe, resolve as resolving};
 use veritee_ids::ApplicationId;
 use veritee_model::Descriptor;
@@ -51,9 +55,9 @@ impl Loaded {
         Ok(Self { descriptor, folder: folder.to_owned(), file: application.file.clone() })
     }
 
-    /// Builds all modules and judges the descriptor against their ports.
-    pub(crate) async fn build(&self, owner: &[u8; 32], printer: &Printer) -> Result<Built> {
-        let built = self.build_images(owner, printer).await?;
+    /// Builds all modules and judges the descriptor against their ports. `home` has the owner's keys of boards.
+    pub(crate) async fn build(&self, owner: &[u8; 32], home: &Home, printer: &Printer) -> Result<Built> {
+        let built = self.build_images(owner, home, printer).await?;
         let warnings = check_ports(&self.descriptor, &built).map_err(|error| with_places(error, &self.file));
         for warning in warnings.with_context(|| self.file.display().to_string())? {
             printer.warn(&warning);
@@ -62,9 +66,37 @@ impl Loaded {
     }
 
     /// Builds all modules.
-    pub(crate) async fn build_images(&self, owner: &[u8; 32], printer: &Printer) -> Result<Built, ExecError> {
-        let target = self.folder.join("target");
-        build_all(&sources(&self.descriptor, &self.folder), &target, owner, printer).await
+    pub(crate) async fn build_images(
+        &self, owner: &[u8; 32], home: &Home, printer: &Printer,
+    ) -> Result<Built, ExecError> {
+        let mut boards = boards(&self.descriptor, &home.boards()?)?;
+        let images = build_all(&sources(&self.descriptor, &self.folder), &self.target(), owner, printer).await?;
+        let mut built = Built::new();
+        for (module, image) in images {
+            let board = boards.remove(&module).map(|(key, _)| key);
+            built.insert(module, BuiltModule { body: Body::Image(image), board });
+        }
+        for (module, (key, driver)) in boards {
+            built.extend(driver.map(|driver| (module, BuiltModule { body: Body::Driver(driver), board: Some(key) })));
+        }
+        Ok(built)
+    }
+
+    /// Where everything that is built goes.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.folder.join("target")
+    }
+
+    /// Builds for a look only: boards that the owner has no keys of are made, and forgotten.
+    async fn build_to_look(&self, printer: &Printer) -> Result<Built> {
+        let home = Home::of_user();
+        let owner = home.owner()?.public();
+        if boards(&self.descriptor, &home.boards()?).is_ok() {
+            return self.build(&owner, &home, printer).await;
+        }
+        let throwaway = Throwaway::new()?;
+        Emulated::make(&self.descriptor, &self.target(), &throwaway, printer).await?;
+        self.build(&owner, &throwaway.home(), printer).await
     }
 
     fn state_folder(&self) -> PathBuf {
@@ -105,8 +137,7 @@ pub(crate) fn port_names(built: &Built) -> impl Fn(&str, u16) -> String + use<> 
 
 pub(crate) async fn check(application: Application, printer: &Printer) -> Result<()> {
     let loaded = Loaded::read(&application)?;
-    let home = Home::of_user();
-    let built = loaded.build(&home.owner()?.public(), printer).await?;
+    let built = loaded.build_to_look(printer).await?;
     let modules = built.len();
     printer.result(&serde_json::json!({"sound": true}), || {
         format!(
@@ -128,9 +159,13 @@ struct ImageReport {
 
 pub(crate) async fn build(application: Application, printer: &Printer) -> Result<()> {
     let loaded = Loaded::read(&application)?;
-    let built = loaded.build(&Home::of_user().owner()?.public(), printer).await?;
+    let built = loaded.build_to_look(printer).await?;
     let images: Vec<ImageReport> = built
         .iter()
+        .filter_map(|(module, built)| match &built.body {
+            Body::Image(image) => Some((module, image)),
+            Body::Driver(_) => None,
+        })
         .map(|(module, image)| ImageReport {
             module: module.clone(),
             image: image.path.clone(),
@@ -139,7 +174,11 @@ pub(crate) async fn build(application: Application, printer: &Printer) -> Result
         })
         .collect();
     printer.result(&images, || {
-        let lines = images.iter().map(|image| format!("{}  {} B  {}", image.measurement, image.bytes, image.module));
+        let measured = |image: &ImageReport| match image.measurement.as_str() {
+            "" => "measured where it is placed".to_owned(),
+            measurement => measurement.to_owned(),
+        };
+        let lines = images.iter().map(|image| format!("{}  {} B  {}", measured(image), image.bytes, image.module));
         lines.collect::<Vec<_>>().join("\n")
     });
     Ok(())
@@ -159,7 +198,7 @@ impl Ready {
         let loaded = Loaded::read(application)?;
         let home = Home::of_user();
         let owner = owner(&home)?;
-        let built = loaded.build(&owner.identity.public(), printer).await?;
+        let built = loaded.build(&owner.identity.public(), &home, printer).await?;
         let mut fleet = Fleet::default();
         let nodes = loaded.descriptor.modules.values().map(|module| &module.node);
         reach(&mut fleet, nodes, &loaded.descriptor, &home).await?;
@@ -167,13 +206,14 @@ impl Ready {
     }
 
     /// Locks the state and resolves the descriptor with it.
-    pub(crate) async fn lasting(&self) -> Result<Lasting> {
+    pub(crate) async fn lasting(&self, printer: &Printer) -> Result<Lasting> {
         let descriptor = &self.loaded.descriptor;
         let mut state = self.loaded.state(&self.home)?;
-        let target = resolve(descriptor, &self.built, &mut state);
         let mut fleet = self.fleet.clone();
-        reach(&mut fleet, state.placed.values(), descriptor, &self.home).await?;
-        let (home, built, owner) = (self.home.clone(), self.built.clone(), self.owner.clone());
+        reach(&mut fleet, state.placed.values().map(|placed| &placed.node), descriptor, &self.home).await?;
+        let (home, mut built, owner) = (self.home.clone(), self.built.clone(), self.owner.clone());
+        settle(descriptor, &mut built, &fleet, state.application, printer).await?;
+        let target = resolve(descriptor, &built, &fleet, &mut state)?;
         Ok(Lasting { home, built, state, target, fleet, owner })
     }
 }
@@ -191,7 +231,7 @@ pub(crate) struct Lasting {
 impl Lasting {
     /// Builds, connects to the nodes, locks the state, resolves.
     pub(crate) async fn open(application: &Application, printer: &Printer) -> Result<Self> {
-        Ready::prepare(application, printer).await?.lasting().await
+        Ready::prepare(application, printer).await?.lasting(printer).await
     }
 
     pub(crate) fn place<'a>(&'a self, printer: &'a Printer) -> Place<'a> {
@@ -206,12 +246,19 @@ async fn reach(
     let known = home.nodes()?;
     let identity = home.identity()?;
     for name in names {
-        if fleet.0.contains_key(name) {
+        if fleet.nodes.contains_key(name) {
             continue;
         }
         let node = known.get(name).ok_or_else(|| ExecError::UnknownNode { node: name.clone() })?;
         let address = descriptor.nodes.get(name).and_then(|node| node.address.as_ref()).unwrap_or(&node.address);
-        fleet.0.insert(name.clone(), Node::connect(name, address, node.identity()?, &identity).await?);
+        fleet.nodes.insert(name.clone(), Node::connect(name, address, node.identity()?, &identity).await?);
+    }
+    for (node, boards) in home.boards()? {
+        for key in boards.into_values() {
+            let Some(provider) = &key.provider else { continue };
+            let provider = RemoteProvider::new(provider, home.identity()?)?;
+            fleet.providers.insert((node.clone(), key.board.clone()), provider);
+        }
     }
     Ok(())
 }
@@ -225,7 +272,7 @@ pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<
 
 pub(crate) async fn up(application: Application, watch: bool, printer: &Printer) -> Result<()> {
     let mut ready = Ready::prepare(&application, printer).await?;
-    let mut lasting = ready.lasting().await?;
+    let mut lasting = ready.lasting(printer).await?;
     let application = lasting.state.application;
     // Before the modules are connected: what is started again from here on is seen.
     let mut known = Some(restarts(&lasting.fleet, application).await?);
@@ -269,7 +316,7 @@ impl Ready {
     async fn repair(&self, application: ApplicationId, known: &mut Option<Restarts>, printer: &Printer) -> Result<()> {
         let now = restarts(&self.fleet, application).await?;
         if known.as_ref() != Some(&now) {
-            self.lasting().await?.bring_up(printer).await?;
+            self.lasting(printer).await?.bring_up(printer).await?;
             *known = Some(now);
         }
         Ok(())
@@ -289,7 +336,7 @@ type Restarts = BTreeMap<String, u64>;
 
 async fn restarts(fleet: &Fleet, application: ApplicationId) -> Result<Restarts> {
     let mut restarts = Restarts::new();
-    for node in fleet.0.values() {
+    for node in fleet.nodes.values() {
         let modules = node.list(application.0).await?;
         let restarted = modules.into_iter().filter(|module| module.restarts > 0);
         restarts.extend(restarted.map(|module| (module.name.module, module.restarts)));
@@ -363,10 +410,15 @@ pub(crate) async fn down(application: Application, printer: &Printer) -> Result<
     }
     let mut state = loaded.state(&home)?;
     let mut fleet = Fleet::default();
-    let nodes = loaded.descriptor.modules.values().map(|module| &module.node).chain(state.placed.values());
+    let nodes = loaded
+        .descriptor
+        .modules
+        .values()
+        .map(|module| &module.node)
+        .chain(state.placed.values().map(|placed| &placed.node));
     reach(&mut fleet, nodes, &loaded.descriptor, &home).await?;
     let application = state.application;
-    for node in fleet.0.values() {
+    for node in fleet.nodes.values() {
         // What the node has, not what the state says: a lost state says nothing.
         for module in node.list(application.0).await? {
             let name = module.name.module.clone();
@@ -378,8 +430,11 @@ pub(crate) async fn down(application: Application, printer: &Printer) -> Result<
             node.tell(unroute, "unroute").await?;
         }
     }
-    for module in state.placed.clone().into_keys() {
-        state.forget(&module)?;
+    for (module, placed) in state.placed.clone() {
+        match &placed.lent {
+            Some(_) => leave(&fleet, &mut state, &module, &placed, printer).await?,
+            None => state.forget(&module)?,
+        }
     }
     for connection in state.assigned.clone().into_keys() {
         state.remove(&connection)?;

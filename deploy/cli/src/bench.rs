@@ -111,7 +111,8 @@ async fn measure(wish: &Wish, throwaway: &mut Throwaway, printer: &Printer) -> R
     let one_way = rig.flood(wish.events).await?;
     rig.finish(throwaway).await;
     printer.say("measuring: one way, each event on disk before it leaves");
-    let mut rig = Rig::set_up(&images, throwaway, Settings { wait_for_disk: true }, printer).await?;
+    let mut rig =
+        Rig::set_up(&images, throwaway, Settings { wait_for_disk: true, ..Settings::default() }, printer).await?;
     let one_way_durable = rig.flood(wish.events).await?;
     rig.finish(throwaway).await;
     let idle_connections = idle(wish, &images, throwaway, printer).await?;

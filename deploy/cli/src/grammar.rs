@@ -30,6 +30,16 @@ pub(crate) enum Form {
     Json,
 }
 
+/// Verbs on images.
+#[derive(Subcommand, Debug)]
+pub(crate) enum ImageVerb {
+    /// Checks an image as a node would and shows its measurement, signer, sizes and ports.
+    Inspect {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
 /// Verbs.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
@@ -44,6 +54,9 @@ pub(crate) enum Verb {
     Build(Placed),
     /// Prints what `up` would change.
     Plan(Placed),
+    /// Images, as `build` makes them.
+    #[command(subcommand)]
+    Image(ImageVerb),
     /// Runs a whole application on this machine, throw-away: nodes, identities and folders end with it.
     #[command(after_help = "Example: veritee run examples/smart-home/veritee.yaml --for 10s --output json")]
     Run {
@@ -112,6 +125,9 @@ pub(crate) enum Verb {
     /// Nodes that know you.
     #[command(subcommand)]
     Node(NodeVerb),
+    /// What a provider of boards does: makes them, gives owners their keys, lends drivers.
+    #[command(subcommand)]
+    Provider(ProviderVerb),
     /// Says what this machine has and what is missing.
     Doctor,
     /// Measures this machine: round trip, one way, floors.
@@ -132,6 +148,8 @@ pub(crate) enum Verb {
         #[arg(long, default_value_t = 0)]
         connections: u16,
     },
+    /// Prints who you are: your fingerprint.
+    Whoami,
     /// Copies identity, root and known nodes to a folder of mode 0700.
     Backup {
         /// A new folder.
@@ -177,11 +195,105 @@ pub(crate) enum NodeVerb {
         /// Name of the node.
         name: String,
     },
+    /// Takes the key of a board behind a node, that its provider made for you.
+    Key {
+        /// Name of the node.
+        node: String,
+        /// The file with the key.
+        file: PathBuf,
+        /// What descriptors call the board; without it, what its provider does.
+        #[arg(long)]
+        board: Option<String>,
+    },
     /// Removes you from a node, with everything of yours that lives there.
     Remove {
         /// Name of the node.
         name: String,
     },
+}
+
+/// Verbs of providers. A provider has a folder of his own: `provider` in the configuration folder.
+#[derive(Subcommand, Debug)]
+pub(crate) enum ProviderVerb {
+    /// Enrols the provider at a node, with the fingerprint and a one-time token that `veritee-node token` printed.
+    AddNode {
+        /// Name of the node.
+        name: String,
+        /// `host:port`
+        address: String,
+        /// The node's fingerprint.
+        #[arg(long)]
+        fingerprint: String,
+        /// The one-time token.
+        #[arg(long, env = "VERITEE_TOKEN", hide_env_values = true)]
+        token: String,
+    },
+    /// Makes a board: draws its secret, builds stage 0, drivers and firmware.
+    #[command(after_help = "Example: veritee provider enrol kitchen --node house --drivers led,button --out kitchen")]
+    Enrol {
+        /// Name of the board, as its node's configuration calls it.
+        board: String,
+        /// The node behind which it is.
+        #[arg(long)]
+        node: String,
+        /// Kind of TEE.
+        #[arg(long, default_value = "sancus")]
+        platform: String,
+        /// Drivers of its devices, in the order in which they are enabled.
+        #[arg(long, value_delimiter = ',')]
+        drivers: Vec<String>,
+        /// It is emulated: its keys say so.
+        #[arg(long)]
+        simulated: bool,
+        /// It has no board profile: for study; its keys say so.
+        #[arg(long)]
+        bare: bool,
+        /// A new folder for the board's program memory and its secret.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Prints the key of a board that is one owner's alone. Give it to him, and to nobody else.
+    VendorKey {
+        /// The board.
+        board: String,
+        /// The owner's fingerprint, as `veritee whoami` prints it.
+        #[arg(long)]
+        owner: String,
+        /// Where `veritee provider serve` will answer him, `host:port`.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Answers owners who want drivers, until Ctrl-C.
+    Serve {
+        /// Where to listen.
+        #[arg(long, default_value = "[::]:7655")]
+        listen: String,
+        /// How long a grant lasts from the last time that it was taken, in hours.
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
+    },
+    /// Keeps a driver for one owner.
+    Grant {
+        /// The board.
+        board: String,
+        /// The driver.
+        driver: String,
+        /// The owner's fingerprint.
+        #[arg(long)]
+        owner: String,
+        /// How long, in hours.
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
+    },
+    /// Takes a driver back from whoever has it.
+    Release {
+        /// The board.
+        board: String,
+        /// The driver.
+        driver: String,
+    },
+    /// Lists boards, drivers and who has them.
+    List,
 }
 
 /// Which application.

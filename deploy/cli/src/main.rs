@@ -2,13 +2,17 @@
 
 mod application;
 mod bench;
+mod emulated;
 mod exit;
 mod grammar;
+mod image;
 mod nodes;
 mod printer;
 mod project;
+mod provider;
 mod run;
 mod speak;
+mod world;
 
 use clap::{CommandFactory, Parser};
 use exit::Exit;
@@ -40,6 +44,7 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
         Verb::Build(application) => application::build(application.into(), printer).await?,
         Verb::Plan(application) => application::plan(application.into(), printer).await?,
         Verb::Run { application, duration } => return run::run(application.into(), duration, printer).await,
+        Verb::Image(verb) => image::obey(&verb, printer)?,
         Verb::Up { application, watch } => application::up(application.into(), watch, printer).await?,
         Verb::Status(application) => application::status(application.into(), printer).await?,
         Verb::Down(application) => application::down(application.into(), printer).await?,
@@ -54,6 +59,8 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
             speak::request(application, &connection, &payload, (wait, timeout), printer).await?;
         }
         Verb::Node(verb) => nodes::obey(verb, printer).await?,
+        Verb::Provider(verb) => provider::obey(verb, printer).await?,
+        Verb::Whoami => nodes::whoami(printer)?,
         Verb::Doctor => nodes::doctor(printer)?,
         Verb::Bench { platform, payload, cipher, events, connections } => {
             bench::bench(&bench::Wish { platform, payload, cipher, events, connections }, printer).await?;

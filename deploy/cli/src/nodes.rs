@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 use veritee_exec::fleet::Node;
-use veritee_exec::home::{Home, KnownNode};
+use veritee_exec::home::{BoardKey, Home, KnownNode};
 use veritee_exec::{ExecError, platforms, throwaway};
 use veritee_node_client::{Fingerprint, Token, enrol, parse_fingerprint};
 use veritee_node_protocol::{Request, Response};
@@ -19,11 +19,31 @@ pub(crate) async fn obey(verb: NodeVerb, printer: &Printer) -> Result<()> {
         }
         NodeVerb::List => list(&home, printer),
         NodeVerb::Show { name } => show(&home, &name, printer).await,
+        NodeVerb::Key { node, file, board } => key(&home, &node, &file, board, printer),
         NodeVerb::Remove { name } => remove(&home, &name, printer).await,
     }
 }
 
-async fn add(
+/// Takes a board's key. The file is the provider's: whoever has it can derive the owner's module keys.
+fn key(home: &Home, node: &str, file: &Path, name: Option<String>, printer: &Printer) -> Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let key: BoardKey = serde_json::from_str(&text)
+        .with_context(|| format!("{} is no key of a board; `veritee provider vendor-key` makes one", file.display()))?;
+    let (board, platform) = (name.unwrap_or_else(|| key.board.clone()), key.platform.clone());
+    home.add_board(node, &board, key)?;
+    printer.result(&serde_json::json!({"node": node, "board": board, "platform": platform}), || {
+        format!("you have a key of board {board} behind {node} now; {} is not needed any more", file.display())
+    });
+    Ok(())
+}
+
+pub(crate) fn whoami(printer: &Printer) -> Result<()> {
+    let fingerprint = Home::of_user().identity()?.fingerprint().to_string();
+    printer.result(&serde_json::json!({"fingerprint": fingerprint}), || fingerprint.clone());
+    Ok(())
+}
+
+pub(crate) async fn add(
     home: &Home, name: &str, address: &str, (fingerprint, token): (&str, &str), printer: &Printer,
 ) -> Result<()> {
     let mut nodes = home.nodes()?;
@@ -97,18 +117,22 @@ pub(crate) fn doctor(printer: &Printer) -> Result<()> {
     let findings = [
         ("cargo", runs("cargo", "--version"), "install it with rustup"),
         ("rustc", runs("rustc", "--version"), "install it with rustup"),
-        (
-            "C compiler",
-            runs("cc", "--version").and_then(|text| text.lines().next().map(str::to_owned)),
-            "apt install gcc",
-        ),
+        ("C compiler", first_line(runs("cc", "--version")), "apt install gcc"),
         (
             "veritee-node",
             runs(&node.to_string_lossy(), "--version"),
             "build it: cargo build --release --package veritee-node",
         ),
+        (
+            "veritee-emu",
+            runs(&crate::emulated::program().to_string_lossy(), "--version"),
+            "emulated boards need it; build it: cargo build --release --package veritee-emu",
+        ),
+        ("clang", first_line(runs("clang", "--version")), "modules on boards need it: apt install clang"),
+        ("lld", runs("ld.lld", "--version"), "modules on boards need it: apt install lld"),
         ("Landlock", landlock(), "use a kernel of 5.13 or later with Landlock enabled"),
         ("RDRAND", rdrand(), "native modules need a processor of 2012 or later"),
+        ("SGX", sgx(), "simulated SGX needs a processor with AVX, AES, PCLMULQDQ, SHA, RDRAND and FSGSBASE"),
     ];
     let value: serde_json::Map<String, serde_json::Value> =
         findings.iter().map(|(name, found, _)| ((*name).to_owned(), serde_json::json!(found))).collect();
@@ -121,6 +145,24 @@ pub(crate) fn doctor(printer: &Printer) -> Result<()> {
         lines.chain([platforms]).collect::<Vec<_>>().join("\n")
     });
     Ok(())
+}
+
+fn first_line(text: Option<String>) -> Option<String> {
+    text.and_then(|text| text.lines().next().map(str::to_owned))
+}
+
+/// What SGX images would run on here.
+fn sgx() -> Option<String> {
+    let there = |path: &str| Path::new(path).exists();
+    let hardware = ["/dev/sgx_enclave", "/dev/sgx/enclave", "/dev/isgx"].into_iter().find(|path| there(path));
+    if let Some(device) = hardware {
+        let quotes = if there("/var/run/aesmd/aesm.socket") { "AESM answers" } else { "no AESM for quotes" };
+        return Some(format!("{device}, {quotes}; this version runs images in software all the same"));
+    }
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let flags: Vec<&str> = text.lines().find(|line| line.starts_with("flags"))?.split_whitespace().collect();
+    let needed = ["avx", "aes", "pclmulqdq", "sha_ni", "rdrand", "fsgsbase"];
+    needed.iter().all(|flag| flags.contains(flag)).then(|| "in software only (no SGX device)".to_owned())
 }
 
 fn landlock() -> Option<String> {
@@ -138,7 +180,7 @@ fn rdrand() -> Option<String> {
 }
 
 /// Files of the owner.
-const FILES: [&str; 4] = ["identity.key", "root.key", "nodes.json", "applications.json"];
+const FILES: [&str; 5] = ["identity.key", "root.key", "nodes.json", "applications.json", "boards.json"];
 
 pub(crate) fn backup(folder: &Path, printer: &Printer) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;

@@ -9,6 +9,7 @@ use veritee_exec::Talk;
 use veritee_exec::observe::{ConnectionReport, Report};
 
 /// Prints, as the person wishes.
+#[derive(Clone)]
 pub(crate) struct Printer {
     form: Form,
     quiet: bool,
@@ -37,6 +38,12 @@ impl Printer {
             // Nobody may be listening.
             let _ = writeln!(std::io::stdout(), "{}", line.trim_end());
         }
+    }
+
+    /// A line for programs, at once.
+    pub(crate) fn line(&self, line: &str) {
+        let mut out = std::io::stdout();
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     }
 
     /// An error, with what it was about.
@@ -103,10 +110,12 @@ impl Talk for Printer {
 /// A report for people.
 pub(crate) fn report_text(report: &Report) -> String {
     let modules = report.modules.iter().map(|module| {
-        let marks = match (module.attested, module.simulated) {
-            (false, _) => "not attested",
-            (true, true) => "attested, unprotected or simulated",
-            (true, false) => "attested",
+        let marks = match (module.attested, module.driver, module.simulated) {
+            (false, ..) => "not attested",
+            (true, true, true) => "driver, simulated",
+            (true, true, false) => "driver",
+            (true, false, true) => "attested, unprotected or simulated",
+            (true, false, false) => "attested",
         };
         let measurement = module.measurement.get(..16).unwrap_or_default();
         [module.name.clone(), module.node.clone(), module.platform.clone(), marks.to_owned(), format!("{measurement}…")]

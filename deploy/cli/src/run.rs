@@ -1,6 +1,7 @@
 //! `veritee run`: a whole application on this machine, watched while it runs, explained at the end.
 
 use crate::application::{Loaded, owner, port_names};
+use crate::emulated::Emulated;
 use crate::exit::Exit;
 use crate::grammar::Application;
 use crate::printer::{Printer, report_text};
@@ -10,8 +11,9 @@ use tokio::time::{Instant, sleep_until};
 use veritee_exec::deploy::{Deployment, Place, bring_up, stop_timers};
 use veritee_exec::observe::{Report, drain, report};
 use veritee_exec::resolve::resolve;
+use veritee_exec::settle::settle;
 use veritee_exec::state::State;
-use veritee_exec::throwaway::{Settings, Throwaway};
+use veritee_exec::throwaway::Throwaway;
 use veritee_exec::{ExecError, Talk};
 use veritee_model::Millis;
 
@@ -24,11 +26,16 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(crate) async fn run(application: Application, duration: Option<Millis>, printer: &Printer) -> Result<Exit> {
     let loaded = Loaded::read(&application)?;
     let mut throwaway = Throwaway::new()?;
+    let mut boards = None;
     let outcome = tokio::select! {
-        outcome = session(&loaded, &mut throwaway, duration, printer) => outcome,
+        outcome = session(&loaded, (&mut throwaway, &mut boards), duration, printer) => outcome,
         // A second Ctrl-C ends it at once.
         _ = interrupted_twice() => Err(anyhow::anyhow!("interrupted")),
     };
+    throwaway.stop().await;
+    if let Some(boards) = &mut boards {
+        boards.end().await;
+    }
     throwaway.end().await;
     let report = outcome?;
     printer.result(&report, || report_text(&report));
@@ -45,17 +52,23 @@ async fn interrupted_twice() {
 }
 
 async fn session(
-    loaded: &Loaded, throwaway: &mut Throwaway, duration: Option<Millis>, printer: &Printer,
+    loaded: &Loaded, (throwaway, boards): (&mut Throwaway, &mut Option<Emulated>), duration: Option<Millis>,
+    printer: &Printer,
 ) -> Result<Report> {
     let home = throwaway.home();
     let owner = owner(&home)?;
-    let built = loaded.build(&owner.identity.public(), printer).await?;
+    let boards = boards.insert(Emulated::make(&loaded.descriptor, &loaded.target(), throwaway, printer).await?);
+    let mut built = loaded.build(&owner.identity.public(), &home, printer).await?;
     let names: Vec<String> = loaded.descriptor.nodes.keys().cloned().collect();
-    let fleet = throwaway.start(&names, Settings::default(), printer).await?;
+    let settings = boards.start(printer).await?;
+    let mut fleet = throwaway.start(&names, &settings, printer).await?;
+    boards.lend(throwaway, &mut fleet).await?;
     let mut state = State::open(&throwaway.state(), &loaded.descriptor.application, None)?;
-    let target = resolve(&loaded.descriptor, &built, &mut state);
+    settle(&loaded.descriptor, &mut built, &fleet, state.application, printer).await?;
+    let target = resolve(&loaded.descriptor, &built, &fleet, &mut state)?;
     let place = Place { target: &target, fleet: &fleet, owner: &owner, talk: printer };
     let mut deployment = bring_up(place, &mut state).await?;
+    boards.play(printer);
     let ports = port_names(&built);
     watch(place, &state, &mut deployment, duration, &ports, printer).await?;
     printer.say("draining");

@@ -54,18 +54,18 @@ pub(crate) async fn call(application: Application, entry: &str, payload: &Payloa
     let lasting = Lasting::open(&application, printer).await?;
     let entries = || {
         let ports = lasting.built.iter().flat_map(|(module, image)| {
-            let entries = image.ports.ports.iter().filter(|port| port.kind == PortKind::Entry);
+            let entries = image.ports().ports.iter().filter(|port| port.kind == PortKind::Entry);
             entries.map(move |port| format!("{module}.{}", port.name))
         });
         ports.collect::<Vec<_>>()
     };
     let found = entry.split_once('.').and_then(|(module, name)| {
-        let ports = &lasting.built.get(module)?.ports.ports;
+        let ports = &lasting.built.get(module)?.ports().ports;
         let index = ports.iter().position(|port| port.kind == PortKind::Entry && port.name == name)?;
         Some((module, u16::try_from(index).ok()?))
     });
     let (module, index) = found.ok_or_else(|| no_such("entry", entry, entries()))?;
-    if let Some(port) = lasting.built.get(module).and_then(|image| image.ports.ports.get(usize::from(index))) {
+    if let Some(port) = lasting.built.get(module).and_then(|image| image.ports().ports.get(usize::from(index))) {
         check_length(&payload, port, entry)?;
     }
     let node = lasting.target.modules.get(module).map_or("", |target| target.node.as_str());
@@ -107,7 +107,7 @@ const CALLER_PAUSE: Duration = Duration::from_millis(50);
 
 /// The application's lock is held for this transaction only.
 async fn open_caller(ready: &Ready, message: &Message<'_>, printer: &Printer) -> Result<Caller> {
-    let lasting = ready.lasting().await?;
+    let lasting = ready.lasting(printer).await?;
     let Message { connection, requests, payload } = *message;
     let fits = |wire: &&Wire| wire.from.is_none() && wire.requests == requests;
     let wires = || lasting.target.wires.iter().filter(fits);
@@ -119,7 +119,7 @@ async fn open_caller(ready: &Ready, message: &Message<'_>, printer: &Printer) ->
     let Some(target) = lasting.target.modules.get(&end.module) else {
         bail!(no_such("module", &end.module, Vec::new()));
     };
-    let ports = lasting.built.get(&end.module).map(|image| &image.ports.ports);
+    let ports = lasting.built.get(&end.module).map(|image| &image.ports().ports);
     if let Some(port) = ports.and_then(|ports| ports.get(usize::from(end.port.0))) {
         check_length(payload, port, connection)?;
     }

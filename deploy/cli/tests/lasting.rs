@@ -61,6 +61,19 @@ fn an_application_lives_from_up_to_down() {
 }
 
 #[test]
+fn a_module_in_c_is_no_different_from_outside() {
+    let stage = Stage::with_nodes(&["desk", "ceiling"]);
+    let [rust, c] = ["led", "led_c"].map(|folder| source(&format!("examples/button-led/{folder}")));
+    let text = button_led().replace(&format!("rust: {rust:?}"), &format!("c: {c:?}"));
+    let application = stage.application(OWNER, "app", &text);
+    application.up().ok();
+    press(&application, 3);
+    application.status_when("three presses", |status| status.accepted("press") == 3);
+    assert_eq!(application.verb(&["request", "state"]).said().ok().trim(), "0300000001");
+    application.verb(&["down"]).said().ok();
+}
+
+#[test]
 fn events_from_the_owner_are_accepted() {
     let stage = Stage::with_nodes(&["vault", "office"]);
     let text = format!(

@@ -106,8 +106,8 @@ fn descriptors_that_contradict_the_modules_ports() {
     let probe = format!("{{ rust: {:?} }}", source("testkit/probe"));
     let circle = format!(
         "application: circle\nnodes:\n  desk: {{ platform: native }}\nmodules:\n  probe_a: {{ node: desk, source: {probe} }}\n  \
-         probe_b: {{ node: desk, source: {probe} }}\nconnections:\n  - {{ from: probe_a.ask, to: probe_b.double }}\n  \
-         - {{ from: probe_b.ask, to: probe_a.double }}\npolicy: {{ allow: [native] }}\n"
+         probe_b: {{ node: desk, source: {probe} }}\nconnections:\n  - {{ from: probe_a.ask, to: probe_b.twice }}\n  \
+         - {{ from: probe_b.ask, to: probe_a.twice }}\npolicy: {{ allow: [native] }}\n"
     );
     let mixed = ping_pong().replace(
         "modules:",
@@ -118,7 +118,7 @@ fn descriptors_that_contradict_the_modules_ports() {
     );
     let twice = "application: twice\nnodes:\n  desk: { platform: native }\nmodules:\n  probe_a: { node: desk, source: PROBE }\n  \
                  probe_b: { node: desk, source: PROBE }\n  probe_c: { node: desk, source: PROBE }\nconnections:\n  \
-                 - { from: probe_a.ask, to: probe_b.double }\n  - { from: probe_a.ask, to: probe_c.double }\n\
+                 - { from: probe_a.ask, to: probe_b.twice }\n  - { from: probe_a.ask, to: probe_c.twice }\n\
                  policy: { allow: [native] }\n";
     let cases = [
         ("an unknown port", changed("to: led.toggle", "to: led.switch")),

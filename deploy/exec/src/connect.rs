@@ -79,13 +79,13 @@ impl Wire {
     /// The set-key of one end for an epoch.
     pub fn set_key(
         &self, keys: &dyn KeySource, record: &EpochRecord, (side, end): (Side, &End),
-        (prior, closing): (PriorEpoch, Counter),
+        (prior, closing, application): (PriorEpoch, Counter, ApplicationHandle),
     ) -> SetKey {
         let key = |direction| *keys.connection_key(record, direction).expose();
         SetKey {
             row: end.row,
             connection: self.id,
-            application: HANDLE,
+            application,
             port: end.port,
             epoch: record.epoch,
             role: self.role(side),
@@ -99,9 +99,6 @@ impl Wire {
         }
     }
 }
-
-/// The application's short name in events. One application an activation, so one name is enough.
-pub const HANDLE: ApplicationHandle = ApplicationHandle(1);
 
 /// The modules of a deployment with their sessions.
 pub type Desks = BTreeMap<String, Desk>;
@@ -198,7 +195,8 @@ async fn open(
     wire: &Wire, (from, to): (&End, &End), record: &EpochRecord, target: Option<RowStatus>, desks: &mut Desks,
     keys: &(dyn KeySource + Sync),
 ) -> Result<(Connected, Ends, bool), ExecError> {
-    let none = (PriorEpoch::None, Counter(0));
+    let handle = handle(wire, (from, to), desks)?;
+    let none = (PriorEpoch::None, Counter(0), handle);
     let set_source = wire.set_key(keys, record, (Side::Source, from), none);
     let (mut dead, mut drained) = (None, false);
     let ends = match target {
@@ -214,18 +212,33 @@ async fn open(
             if highest(&row) == record.epoch {
                 (Some(ended), None)
             } else {
-                let prior = prior_of(&row, &ended);
-                drained = prior.0 == PriorEpoch::CloseAt;
+                let (prior, closing) = prior_of(&row, &ended);
+                drained = prior == PriorEpoch::CloseAt;
                 if !drained {
                     dead = Some(highest(&row));
                 }
-                let set = wire.set_key(keys, record, (Side::Target, to), prior);
+                let set = wire.set_key(keys, record, (Side::Target, to), (prior, closing, handle));
                 let accepted = desk(desks, &to.module).set_key(&set).await?;
                 (Some(ended), Some(accepted))
             }
         }
     };
     Ok((Connected { epoch: record.epoch, opened: true, dead, ended: None }, ends, drained))
+}
+
+/// The application's short name on a connection: a driver's provider says it.
+fn handle(wire: &Wire, (from, to): (&End, &End), desks: &mut Desks) -> Result<ApplicationHandle, ExecError> {
+    let lent = [from, to].map(|end| {
+        let desk = desk(desks, &end.module);
+        (desk.is_driver(), desk.handle)
+    });
+    match lent {
+        [(true, one), (true, other)] if one != other => Err(ExecError::Provider(format!(
+            "{}: its two drivers belong to different providers; put a module of your own between them",
+            wire.name
+        ))),
+        [(true, handle), _] | [_, (_, handle)] => Ok(handle),
+    }
 }
 
 /// What becomes of the receiver's epoch: drained to where its living sender ended it, else abandoned.

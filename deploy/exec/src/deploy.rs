@@ -4,18 +4,17 @@ use crate::connect::{Connected, Desks, Ended, Side, Wire, connect};
 use crate::cost::{self, Cost, Counted, Seen, counted};
 use crate::desk::Desk;
 use crate::fleet::{Fleet, Node};
-use crate::state::State;
+use crate::lent::Lent;
+use crate::provider::GrantName;
+use crate::state::{Placed, State};
 use crate::{ExecError, Talk, hex};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use veritee_ids::{ControlKind, Lifecycle, OperationId, PortIndex};
+use veritee_ids::PortIndex;
 use veritee_node_protocol::{FailureKind, ModuleName, Remote, Request};
-use veritee_platform::{OwnerPlatform, VerifyPolicy};
+use veritee_platform::{BuiltImage, Credential, Expected, OwnerPlatform, VerifyPolicy};
 use veritee_session::{OwnerIdentity, OwnerRoot};
-use veritee_wire::layout::{OperationName, RowName};
-
-const NO_OPERATION: OperationId = OperationId([0; 16]);
+use veritee_wire::layout::RowName;
 
 /// A module that should run.
 #[derive(Clone, Debug)]
@@ -24,12 +23,39 @@ pub struct ModuleTarget {
     pub node: String,
     /// Its platform's word.
     pub platform: String,
-    /// Its image.
-    pub image: PathBuf,
-    /// Its reference measurement.
-    pub measurement: Vec<u8>,
+    /// What runs there.
+    pub runs: Runs,
+    /// The owner's credential for its board.
+    pub credential: Option<Credential>,
     /// Its node starts it again, fresh, when it dies.
     pub restart: bool,
+}
+
+/// What runs as a module.
+#[derive(Clone, Debug)]
+pub enum Runs {
+    /// An image of the owner's.
+    Image(BuiltImage),
+    /// A driver of the board, lent by its provider.
+    Driver(Lent),
+}
+
+impl ModuleTarget {
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> Placed {
+        let lent = match &self.runs {
+            Runs::Image(_) => None,
+            Runs::Driver(lent) => Some((lent.grant.board.clone(), lent.grant.driver.clone())),
+        };
+        Placed { node: self.node.clone(), lent }
+    }
+
+    /// Whether it is a driver of the board.
+    #[must_use]
+    pub const fn is_driver(&self) -> bool {
+        matches!(self.runs, Runs::Driver(_))
+    }
 }
 
 /// A timer that should tick.
@@ -127,24 +153,44 @@ pub fn name_of(state: &State, module: &str) -> ModuleName {
 
 /// Ends modules that are not in the descriptor any more, or live on another node.
 async fn unload_strangers(place: Place<'_>, state: &mut State) -> Result<(), ExecError> {
-    for (module, node) in state.placed.clone() {
-        if place.target.modules.get(&module).is_some_and(|target| target.node == node) {
-            continue;
+    for (module, placed) in state.placed.clone() {
+        if place.target.modules.get(&module).is_none_or(|target| target.place() != placed) {
+            leave(place.fleet, state, &module, &placed, place.talk).await?;
         }
-        let request = Request::Unload { name: name_of(state, &module) };
-        place.fleet.node(&node)?.tell(request, "unload").await?;
-        state.forget(&module)?;
-        place.talk.done(&format!("unloaded {module} from {node}"));
     }
     Ok(())
 }
 
+/// Ends a module where it is, or gives a driver back.
+///
+/// # Errors
+/// [`ExecError::Node`], [`ExecError::Provider`], [`ExecError::File`].
+pub async fn leave(
+    fleet: &Fleet, state: &mut State, module: &str, placed: &Placed, talk: &dyn Talk,
+) -> Result<(), ExecError> {
+    match &placed.lent {
+        Some((board, driver)) => {
+            let provider = fleet.provider(&placed.node, board)?;
+            let grant = GrantName { board: board.clone(), driver: driver.clone(), application: state.application.0 };
+            Lent { grant, device: 0, provider }.release().await?;
+            talk.done(&format!("gave {module} on {} back to its provider", placed.node));
+        }
+        None => {
+            let request = Request::Unload { name: name_of(state, module) };
+            fleet.node(&placed.node)?.tell(request, "unload").await?;
+            talk.done(&format!("unloaded {module} from {}", placed.node));
+        }
+    }
+    state.forget(module)
+}
+
 async fn load(place: Place<'_>, state: &mut State) -> Result<(), ExecError> {
     for (module, target) in &place.target.modules {
+        state.place(module, &target.place())?;
+        let Runs::Image(image) = &target.runs else { continue };
         place.talk.doing("load", &format!("loading {module} on {}", target.node));
-        let image = std::fs::read(&target.image).map_err(ExecError::file("read", &target.image))?;
+        let image = std::fs::read(&image.path).map_err(ExecError::file("read", &image.path))?;
         let node = place.fleet.node(&target.node)?;
-        state.place(module, &target.node)?;
         let name = name_of(state, module);
         let request = Request::Load {
             name: name.clone(),
@@ -185,28 +231,36 @@ async fn attest(place: Place<'_>, state: &State) -> Result<Desks, ExecError> {
     for (module, target) in &place.target.modules {
         let desk = open_desk(place, state, module, target).await?;
         place.talk.done(&format!(
-            "attested {module} on {}: {}{}, measurement {}…",
+            "{} {module} on {}: {}{}, measurement {}…",
+            if desk.is_driver() { "took driver" } else { "attested" },
             target.node,
             target.platform,
-            if desk.verified.simulated { " (unprotected or simulated)" } else { "" },
-            hex(desk.verified.measurement.get(..8).unwrap_or_default()),
+            if desk.attested.simulated { " (unprotected or simulated)" } else { "" },
+            hex(desk.attested.measurement.get(..8).unwrap_or_default()),
         ));
         desks.insert(module.clone(), desk);
     }
     Ok(desks)
 }
 
-/// Attests one module and opens a session with it.
+/// Attests one module and opens a session with it, or takes a driver from its provider.
 ///
 /// # Errors
-/// As [`Desk::open`].
+/// As [`Desk::open`] and [`Desk::lend`].
 pub async fn open_desk(
     place: Place<'_>, state: &State, module: &str, target: &ModuleTarget,
 ) -> Result<Desk, ExecError> {
     let platform = place.platform(target)?;
     let node = place.fleet.node(&target.node)?;
-    let expected = (target.measurement.as_slice(), &place.target.policy);
-    Desk::open(node, name_of(state, module), &*platform, expected, &place.owner.identity).await
+    let name = name_of(state, module);
+    match &target.runs {
+        Runs::Image(image) => {
+            let (key, credential) = (image.key.as_ref(), target.credential.as_ref());
+            let expected = Expected { measurement: &image.measurement, key, credential };
+            Desk::open(node, name, &*platform, (expected, &place.target.policy), &place.owner.identity).await
+        }
+        Runs::Driver(lent) => Desk::lend(node, name, lent.clone(), &place.target.application).await,
+    }
 }
 
 /// Frees rows that no connection of the descriptor uses.
@@ -322,9 +376,7 @@ impl Place<'_> {
 
 async fn activate(desks: &mut Desks) -> Result<(), ExecError> {
     for desk in desks.values_mut() {
-        if desk.status().await?.head.lifecycle == Lifecycle::New {
-            desk.ask(ControlKind::Activate, &OperationName { operation: NO_OPERATION }).await?;
-        }
+        desk.activate().await?;
     }
     Ok(())
 }

@@ -1,29 +1,62 @@
-//! One module, as its owner deals with it: attest, open, ask.
+//! One module, as its owner deals with it: attest, open, ask. A driver is dealt with through its provider.
 
 use crate::fleet::Node;
+use crate::lent::Lent;
 use crate::{ExecError, random};
 use veritee_ids::{
-    ActivationId, ApplicationId, Challenge, CipherId, ControlKind, ControlResult, Op, Status as EntryStatus,
+    ActivationId, ApplicationHandle, ApplicationId, Challenge, CipherId, ControlKind, ControlResult, Freshness,
+    Lifecycle, Op, RowIndex, Status as EntryStatus,
 };
 use veritee_node_protocol::ModuleName;
-use veritee_platform::{OwnerPlatform, SessionStart, Verified, VerifyPolicy};
+use veritee_platform::{Expected, OwnerPlatform, SessionStart, Verified, VerifyPolicy};
+use veritee_session::keys::ConfirmRequest;
 use veritee_session::{Answer, OwnerIdentity, OwnerSession, SealedRequest, Signer, Status, StatusPages, agree};
 use veritee_wire::Layout;
-use veritee_wire::layout::{EpochEnd, RowName, SetKey};
+use veritee_wire::layout::{EpochEnd, OperationName, RowName, SetKey};
 
 /// How often a request is repeated when its answer does not come.
 const TRIES: u32 = 3;
+/// The application's short name in events. One application an activation, so one name is enough; drivers serve several,
+/// and their provider says which name is whose.
+pub const HANDLE: ApplicationHandle = ApplicationHandle(1);
+const NO_OPERATION: OperationName = OperationName { operation: veritee_ids::OperationId([0; 16]) };
 
-/// A module with an open session.
+/// What is known of a module whose evidence was accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attested {
+    /// This life of it.
+    pub activation: ActivationId,
+    /// Its measurement.
+    pub measurement: Vec<u8>,
+    /// Unprotected or simulated.
+    pub simulated: bool,
+    /// Where the activation's uniqueness comes from.
+    pub freshness: Freshness,
+    /// A driver: its provider judged its evidence, and states this.
+    pub by_provider: bool,
+}
+
+/// A module that can be asked.
 #[derive(Debug)]
 pub struct Desk {
     /// Its node.
     pub node: Node,
     /// Its name.
     pub name: ModuleName,
-    /// What its evidence proved.
-    pub verified: Verified,
-    session: OwnerSession,
+    /// What was proved of it.
+    pub attested: Attested,
+    /// The application's short name at this module.
+    pub handle: ApplicationHandle,
+    peer: Peer,
+}
+
+/// Who answers.
+#[derive(Debug)]
+enum Peer {
+    /// The module itself, in a control session.
+    Module(Box<OwnerSession>),
+    /// The provider of a driver.
+    Provider(Lent),
 }
 
 impl Desk {
@@ -33,7 +66,7 @@ impl Desk {
     /// [`ExecError::Platform`] when the evidence is refused; [`ExecError::Refused`], [`ExecError::Session`],
     /// [`ExecError::Node`].
     pub async fn open(
-        node: &Node, name: ModuleName, platform: &dyn OwnerPlatform, (measurement, policy): (&[u8], &VerifyPolicy),
+        node: &Node, name: ModuleName, platform: &dyn OwnerPlatform, (expected, policy): (Expected<'_>, &VerifyPolicy),
         owner: &OwnerIdentity,
     ) -> Result<Self, ExecError> {
         let challenge = Challenge(random()?);
@@ -41,78 +74,93 @@ impl Desk {
         if entered.status != EntryStatus::Accepted.code() {
             return Err(ExecError::refused(&name.module, "attest", entered.status));
         }
-        let verified = platform.verify(&entered.reply, challenge, measurement, policy)?;
-        let session_error = |source| ExecError::Session { module: name.module.clone(), source };
-        let SessionStart::Agreement { transcript } = &verified.start else {
-            return Err(session_error(veritee_session::SessionError::MalformedTranscript));
+        let verified = platform.verify(&entered.reply, challenge, expected, policy);
+        let Verified { activation, measurement, simulated, freshness, start } =
+            verified.map_err(|source| ExecError::Evidence { module: name.module.clone(), source })?;
+        let session = match start {
+            SessionStart::Agreement { transcript } => agree_with(node, &name, &transcript, owner).await?,
+            SessionStart::Symmetric { known, cipher } => known.session(cipher),
         };
-        let application = ApplicationId(name.application);
-        let (input, session) = agree(transcript, application, &Signer::Owner(owner), random()?, CipherId::Aes128Gcm)
-            .map_err(session_error)?;
-        let entered = node.enter(&name, Op::Open, input).await?;
-        if entered.status != EntryStatus::Accepted.code() {
-            return Err(ExecError::refused(&name.module, "open (is it another owner's?)", entered.status));
-        }
-        Ok(Self { node: node.clone(), name, verified, session })
+        let attested = Attested { activation, measurement, simulated, freshness, by_provider: false };
+        Ok(Self { node: node.clone(), name, attested, handle: HANDLE, peer: Peer::Module(Box::new(session)) })
+    }
+
+    /// Takes a driver from its provider.
+    ///
+    /// # Errors
+    /// [`ExecError::Provider`] when he refuses or cannot be reached.
+    pub async fn lend(node: &Node, name: ModuleName, lent: Lent, application: &str) -> Result<Self, ExecError> {
+        let granted = lent.take(application, &name.module).await?;
+        let attested = Attested {
+            activation: ActivationId(granted.activation),
+            measurement: granted.measurement,
+            simulated: granted.simulated,
+            freshness: Freshness::try_from(granted.freshness).unwrap_or(Freshness::None),
+            by_provider: true,
+        };
+        let handle = ApplicationHandle(granted.handle);
+        Ok(Self { node: node.clone(), name, attested, handle, peer: Peer::Provider(lent) })
     }
 
     /// This life of the module.
     #[must_use]
     pub const fn activation(&self) -> ActivationId {
-        self.verified.activation
+        self.attested.activation
     }
 
-    /// Sends a request until its answer comes. It may be executed once only, however often it is sent.
-    async fn send(&mut self, request: &SealedRequest) -> Result<Answer, ExecError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let entered = self.node.enter(&self.name, Op::Control, request.bytes.clone()).await;
-            let entered = match entered {
-                Ok(entered) => entered,
-                Err(error) if tries >= TRIES => return Err(error),
-                Err(_) => continue,
-            };
-            if entered.status != EntryStatus::Accepted.code() {
-                return Err(ExecError::refused(&self.name.module, request.kind.word(), entered.status));
-            }
-            let answer = self.session.answer(request, &entered.reply);
-            return answer.map_err(|source| ExecError::Session { module: self.name.module.clone(), source });
-        }
+    /// Whether the module is a driver, which its provider controls.
+    #[must_use]
+    pub const fn is_driver(&self) -> bool {
+        matches!(self.peer, Peer::Provider(_))
     }
 
     /// Asks with a fixed body; a refusal is an error.
-    ///
-    /// # Errors
-    /// [`ExecError::Control`] when the module refuses; [`ExecError::Node`], [`ExecError::Session`].
-    pub async fn ask<L: Layout>(&mut self, kind: ControlKind, body: &L) -> Result<Answer, ExecError> {
-        let request = self.session.request(kind, body);
-        self.done(request).await
+    async fn ask<L: Layout>(&mut self, kind: ControlKind, body: &L) -> Result<Answer, ExecError> {
+        let mut bytes = vec![0; L::BYTES];
+        body.encode(&mut bytes).expect("the buffer has the layout's length");
+        self.ask_bytes(kind, &bytes).await
     }
 
-    async fn done(&mut self, request: SealedRequest) -> Result<Answer, ExecError> {
-        let answer = self.send(&request).await?;
-        if answer.result == ControlResult::Done {
-            return Ok(answer);
-        }
+    async fn ask_bytes(&mut self, kind: ControlKind, body: &[u8]) -> Result<Answer, ExecError> {
         let module = self.name.module.clone();
-        Err(ExecError::Control { module, kind: answer.kind, result: answer.result })
+        let Peer::Module(session) = &mut self.peer else { return Err(ExecError::NotOurs { module, kind }) };
+        let request = session.request_bytes(kind, body);
+        let answer = send(&self.node, &self.name, session, &request).await?;
+        match answer.result {
+            ControlResult::Done => Ok(answer),
+            result => Err(ExecError::Control { module, kind, result }),
+        }
     }
 
     /// Ends the module.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask).
+    /// [`ExecError::Control`] when the module refuses; [`ExecError::Node`], [`ExecError::Session`];
+    /// [`ExecError::NotOurs`] for a driver.
     pub async fn disable(&mut self) -> Result<(), ExecError> {
-        let request = self.session.request_bytes(ControlKind::Disable, &[]);
-        self.done(request).await.map(|_| ())
+        self.ask_bytes(ControlKind::Disable, &[]).await.map(|_| ())
     }
 
-    /// Gives a key; the answer says which epoch that ended, and where.
+    /// Makes a new module run; one that runs, and a driver, are left as they are.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask).
+    /// As [`disable`](Self::disable), but for drivers.
+    pub async fn activate(&mut self) -> Result<(), ExecError> {
+        if !self.is_driver() && self.status().await?.head.lifecycle == Lifecycle::New {
+            self.ask(ControlKind::Activate, &NO_OPERATION).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a key; the answer says which epoch that ended, and where. A driver's proof that it took the key is checked.
+    ///
+    /// # Errors
+    /// [`ExecError::Control`] when the module refuses; [`ExecError::Node`], [`ExecError::Session`],
+    /// [`ExecError::Provider`].
     pub async fn set_key(&mut self, set: &SetKey) -> Result<EpochEnd, ExecError> {
+        if let Peer::Provider(lent) = &self.peer {
+            return lent.set_key(set, self.attested.activation).await;
+        }
         let answer = self.ask(ControlKind::SetKey, set).await?;
         self.end_of(&answer)
     }
@@ -120,10 +168,27 @@ impl Desk {
     /// Frees a row.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask).
+    /// As [`set_key`](Self::set_key).
     pub async fn remove(&mut self, row: &RowName) -> Result<EpochEnd, ExecError> {
+        if let Peer::Provider(lent) = &self.peer {
+            return lent.remove(row).await;
+        }
         let answer = self.ask(ControlKind::Remove, row).await?;
         self.end_of(&answer)
+    }
+
+    /// What this driver computes under the key of a row: the proof that it is this application's. For its provider.
+    ///
+    /// # Errors
+    /// As [`disable`](Self::disable).
+    pub async fn confirm(
+        &mut self, row: RowIndex, device: u16, application: ApplicationId,
+    ) -> Result<[u8; 16], ExecError> {
+        let answer = self.ask(ControlKind::Confirm, &ConfirmRequest { row, device, application }).await?;
+        answer.body.try_into().map_err(|_| ExecError::Session {
+            module: self.name.module.clone(),
+            source: veritee_session::SessionError::MalformedAnswer,
+        })
     }
 
     fn end_of(&self, answer: &Answer) -> Result<EpochEnd, ExecError> {
@@ -133,11 +198,14 @@ impl Desk {
         })
     }
 
-    /// Reads the sealed status.
+    /// Reads the sealed status; of a driver, the provider's statement.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask).
+    /// As [`set_key`](Self::set_key).
     pub async fn status(&mut self) -> Result<Status, ExecError> {
+        if let Peer::Provider(lent) = &self.peer {
+            return lent.status().await;
+        }
         let mut pages = StatusPages::default();
         loop {
             let page = pages.request();
@@ -148,5 +216,39 @@ impl Desk {
                 return Ok(status);
             }
         }
+    }
+}
+
+/// Sends the owner's half of an agreement.
+async fn agree_with(
+    node: &Node, name: &ModuleName, transcript: &[u8], owner: &OwnerIdentity,
+) -> Result<OwnerSession, ExecError> {
+    let application = ApplicationId(name.application);
+    let (input, session) = agree(transcript, application, &Signer::Owner(owner), random()?, CipherId::Aes128Gcm)
+        .map_err(|source| ExecError::Session { module: name.module.clone(), source })?;
+    let entered = node.enter(name, Op::Open, input).await?;
+    if entered.status != EntryStatus::Accepted.code() {
+        return Err(ExecError::refused(&name.module, "open (is it another owner's?)", entered.status));
+    }
+    Ok(session)
+}
+
+/// Sends a request until its answer comes. It may be executed once only, however often it is sent.
+async fn send(
+    node: &Node, name: &ModuleName, session: &mut OwnerSession, request: &SealedRequest,
+) -> Result<Answer, ExecError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let entered = match node.enter(name, Op::Control, request.bytes.clone()).await {
+            Ok(entered) => entered,
+            Err(error) if tries >= TRIES => return Err(error),
+            Err(_) => continue,
+        };
+        if entered.status != EntryStatus::Accepted.code() {
+            return Err(ExecError::refused(&name.module, request.kind.word(), entered.status));
+        }
+        let answer = session.answer(request, &entered.reply);
+        return answer.map_err(|source| ExecError::Session { module: name.module.clone(), source });
     }
 }

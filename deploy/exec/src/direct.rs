@@ -13,7 +13,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use veritee_ciphers::AeadKey;
-use veritee_ids::{ActivationId, ApplicationId, Counter, Direction, Epoch, FrameKind, PriorEpoch, Status};
+use veritee_ids::{
+    ActivationId, ApplicationHandle, ApplicationId, Counter, Direction, Epoch, FrameKind, PriorEpoch, Status,
+};
 use veritee_node_protocol::{ModuleName, Request, Response};
 use veritee_seal::{Aead, Nonce};
 use veritee_session::keys::EpochRecord;
@@ -33,6 +35,7 @@ pub struct Caller {
     module: ModuleName,
     row: u16,
     header: Frame,
+    handle: ApplicationHandle,
     reply_bytes_max: usize,
     forward: AeadKey,
     backward: AeadKey,
@@ -66,7 +69,7 @@ impl Caller {
             source: ActivationId(random()?),
             target: desk.activation(),
         };
-        let set = wire.set_key(root, &record, (Side::Target, end), (PriorEpoch::Abandon, Counter(0)));
+        let set = wire.set_key(root, &record, (Side::Target, end), (PriorEpoch::Abandon, Counter(0), desk.handle));
         desk.set_key(&set).await?;
         let key = |direction| AeadKey::of(wire.cipher, &root.connection_key(&record, direction));
         let kind = if wire.requests { FrameKind::Request } else { FrameKind::Event };
@@ -76,6 +79,7 @@ impl Caller {
             module: desk.name.clone(),
             row: end.row.0,
             header: Frame { connection: wire.id, kind, epoch: record.epoch, counter: Counter(0) },
+            handle: desk.handle,
             reply_bytes_max: wire.reply_bytes_max,
             forward: key(Direction::Forward),
             backward: key(Direction::Backward),
@@ -113,7 +117,7 @@ impl Caller {
         }
         let mut body = body.to_vec();
         let nonce = Nonce { counter: asked, direction: Direction::Backward };
-        let associated = header.associated(crate::connect::HANDLE);
+        let associated = header.associated(self.handle);
         self.backward.open(nonce, &associated, &mut body, tag).map_err(|_| unauthentic())?;
         let Some((code, value)) = body.split_first_chunk() else { return Err(unauthentic()) };
         match u16::from_le_bytes(*code) {
@@ -150,7 +154,7 @@ impl Caller {
         let mut body = payload.to_vec();
         body.resize(body_bytes(payload.len()), 0);
         let nonce = Nonce { counter: header.counter, direction: Direction::Forward };
-        let tag = self.forward.seal(nonce, &header.associated(crate::connect::HANDLE), &mut body);
+        let tag = self.forward.seal(nonce, &header.associated(self.handle), &mut body);
         let mut frame = vec![0; Frame::BYTES];
         header.encode(&mut frame).expect("the buffer has the header's length");
         frame.extend_from_slice(&body);

@@ -85,6 +85,40 @@ pub enum ExecError {
         /// Why.
         source: SessionError,
     },
+    /// Evidence of a module was refused.
+    #[error("module {module}: {source}")]
+    Evidence {
+        /// The module.
+        module: String,
+        /// Why.
+        source: PlatformError,
+    },
+    /// Only its provider may ask this of a driver.
+    #[error("{module} is a driver: only its provider may {} it", kind.word())]
+    NotOurs {
+        /// The module.
+        module: String,
+        /// What was to be asked.
+        kind: ControlKind,
+    },
+    /// A provider refused, or cannot be reached.
+    #[error("{0}")]
+    Provider(String),
+    /// A driver's proof does not hold.
+    #[error("{driver} did not prove that it took the key: the provider's answer is not the driver's")]
+    NotGranted {
+        /// The driver.
+        driver: String,
+    },
+    /// The owner has no credential for a board.
+    #[error(
+        "you have no key of {what}: its provider makes one for you with \
+             `veritee provider vendor-key`, and `veritee node key` takes it"
+    )]
+    NoCredential {
+        /// Which board of which node.
+        what: String,
+    },
     /// A module refused an entry.
     #[error("module {module} answers {status} to {asked}")]
     Refused {

@@ -1,7 +1,9 @@
 //! Nodes: channels to those that the descriptor names.
 
 use crate::ExecError;
+use crate::provider::Provider;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use veritee_ids::Op;
 use veritee_node_client::{Client, ClientError, Identity};
@@ -110,9 +112,12 @@ impl Node {
     /// [`ExecError::Node`] or [`ExecError::StrangeAnswer`].
     pub async fn drain(&self, application: [u8; 16], wait: Duration) -> Result<u64, ExecError> {
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-        match self.ask_within(Request::Drain { application, wait_ms }, wait).await? {
-            Response::Drained { left } => Ok(left),
-            _ => Err(self.strange("drain")),
+        match self.ask_within(Request::Drain { application, wait_ms }, wait).await {
+            Ok(Response::Drained { left }) => Ok(left),
+            Ok(_) => Err(self.strange("drain")),
+            // A node without a module of the application has nothing of it.
+            Err(error) if error.failure() == Some(FailureKind::NotFound) => Ok(0),
+            Err(error) => Err(error),
         }
     }
 
@@ -125,9 +130,14 @@ fn failed(node: &str, source: ClientError) -> ExecError {
     ExecError::Node { node: node.to_owned(), source }
 }
 
-/// All nodes of an application, by name.
+/// Everybody whom the owner asks about an application.
 #[derive(Clone, Debug, Default)]
-pub struct Fleet(pub BTreeMap<String, Node>);
+pub struct Fleet {
+    /// Nodes by name.
+    pub nodes: BTreeMap<String, Node>,
+    /// Providers of drivers, by node and board.
+    pub providers: BTreeMap<(String, String), Arc<dyn Provider>>,
+}
 
 impl Fleet {
     /// A node of the fleet.
@@ -135,7 +145,17 @@ impl Fleet {
     /// # Errors
     /// [`ExecError::UnknownNode`].
     pub fn node(&self, name: &str) -> Result<&Node, ExecError> {
-        self.0.get(name).ok_or_else(|| ExecError::UnknownNode { node: name.to_owned() })
+        self.nodes.get(name).ok_or_else(|| ExecError::UnknownNode { node: name.to_owned() })
+    }
+
+    /// The provider of a board's drivers.
+    ///
+    /// # Errors
+    /// [`ExecError::Provider`].
+    pub fn provider(&self, node: &str, board: &str) -> Result<Arc<dyn Provider>, ExecError> {
+        let found = self.providers.get(&(node.to_owned(), board.to_owned()));
+        let none = || format!("the key of board {board} at {node} names no provider who lends its drivers");
+        found.cloned().ok_or_else(|| ExecError::Provider(none()))
     }
 
     /// Where `there` is, seen from `here`.

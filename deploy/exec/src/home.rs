@@ -1,5 +1,6 @@
 //! Who the owner is: his identity, his root, the nodes that know him. Files of mode 0600 in one folder.
 
+use crate::provider::ProviderAddress;
 use crate::state::{State, unhex};
 use crate::{ExecError, hex, random};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use veritee_ids::ApplicationId;
 use veritee_node_client::{Identity, parse_fingerprint};
+use veritee_platform::Credential;
 use veritee_session::{OwnerIdentity, OwnerRoot};
 use zeroize::Zeroizing;
 
@@ -17,6 +19,7 @@ const IDENTITY: &str = "identity.key";
 const ROOT: &str = "root.key";
 const NODES: &str = "nodes.json";
 const APPLICATIONS: &str = "applications.json";
+const BOARDS: &str = "boards.json";
 
 /// An owner's folder.
 #[derive(Clone, Debug)]
@@ -41,6 +44,38 @@ pub struct KnownApplication {
     /// The folders of its state and of copies of it.
     pub states: BTreeSet<PathBuf>,
 }
+
+/// What a provider gave to this owner alone for one board: a file that travels from him to the owner. It is secret.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardKey {
+    /// The platform's word.
+    pub platform: String,
+    /// The board, as its provider and its node call it.
+    pub board: String,
+    /// The provider's service, for drivers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderAddress>,
+    /// The platform's credential.
+    pub credential: Box<serde_json::value::RawValue>,
+}
+
+impl BoardKey {
+    /// The platform's credential.
+    #[must_use]
+    pub fn credential(&self) -> Credential {
+        Credential(Zeroizing::new(self.credential.get().as_bytes().to_vec()))
+    }
+}
+
+impl std::fmt::Debug for BoardKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BoardKey({} {})", self.platform, self.board)
+    }
+}
+
+/// Keys of boards, by node and board.
+pub type BoardKeys = BTreeMap<String, BTreeMap<String, BoardKey>>;
 
 impl KnownNode {
     /// The identity's bytes.
@@ -140,6 +175,33 @@ impl Home {
         replace(&path, text.as_bytes())
     }
 
+    /// The owner's keys of boards, by node and board.
+    ///
+    /// # Errors
+    /// [`ExecError::File`] or [`ExecError::BadState`].
+    pub fn boards(&self) -> Result<BoardKeys, ExecError> {
+        let path = self.folder.join(BOARDS);
+        if !path.exists() {
+            return Ok(BoardKeys::new());
+        }
+        let text = Zeroizing::new(fs::read_to_string(&path).map_err(ExecError::file("read", &path))?);
+        serde_json::from_str(&text).map_err(|error| ExecError::BadState { path, reason: error.to_string() })
+    }
+
+    /// Takes the key of the board that descriptors call `name`, or replaces it.
+    ///
+    /// # Errors
+    /// [`ExecError::File`] or [`ExecError::BadState`].
+    pub fn add_board(&self, node: &str, name: &str, key: BoardKey) -> Result<(), ExecError> {
+        self.make()?;
+        let mut boards = self.boards()?;
+        boards.entry(node.to_owned()).or_default().insert(name.to_owned(), key);
+        let path = self.folder.join(BOARDS);
+        let text = serde_json::to_string_pretty(&boards)
+            .map_err(|error| ExecError::BadState { path: path.clone(), reason: error.to_string() })?;
+        replace(&path, Zeroizing::new(text).as_bytes())
+    }
+
     /// Applications that are up, by UUID in hexadecimal.
     fn applications(&self) -> Result<BTreeMap<String, KnownApplication>, ExecError> {
         let path = self.folder.join(APPLICATIONS);
@@ -209,15 +271,21 @@ impl Home {
 }
 
 /// Writes a new file of mode 0600, durably.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), ExecError> {
+///
+/// # Errors
+/// [`ExecError::File`], also when there is one.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), ExecError> {
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(ExecError::file("create", path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(ExecError::file("write", path))?;
     sync_folder(path)
 }
 
-/// Replaces a file at once and durably.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ExecError> {
+/// Replaces a file at once and durably; the new one has mode 0600.
+///
+/// # Errors
+/// [`ExecError::File`].
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ExecError> {
     let draft = path.with_extension("draft");
     let _ = fs::remove_file(&draft);
     write_new(&draft, bytes)?;

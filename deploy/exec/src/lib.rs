@@ -1,7 +1,7 @@
 //! Effects of the owner's tool: builds, talks to nodes, keeps state.
 //!
 //! In the order of a deployment: [`home`] (who the owner is), [`state`] (what he knows of an application, durable),
-//! [`build`] (images), [`resolve`] (what should be, checked), [`fleet`] (nodes), [`desk`] (one module's control session), [`connect`] (epochs and keys), [`cost`] (what their ends cost),
+//! [`build`] (images), [`resolve`] (what should be, checked), [`settle`] (where images go that depend on it), [`fleet`] (nodes), [`desk`] (one module's control session), [`lent`] and [`provider`] (drivers, through their provider), [`connect`] (epochs and keys), [`cost`] (what their ends cost),
 //! [`deploy`] (the whole way), [`direct`] (the owner as an endpoint), [`observe`] (sealed status, nodes' figures),
 //! [`throwaway`] (a whole application on this machine).
 //!
@@ -18,10 +18,13 @@ pub mod direct;
 pub mod error;
 pub mod fleet;
 pub mod home;
+pub mod lent;
 pub mod observe;
 pub mod plan;
 pub mod platforms;
+pub mod provider;
 pub mod resolve;
+pub mod settle;
 pub mod state;
 pub mod throwaway;
 

@@ -36,6 +36,8 @@ pub struct ModuleReport {
     pub platform: String,
     /// Its evidence was accepted and a session is open.
     pub attested: bool,
+    /// A driver: its provider attested it and states its counters.
+    pub driver: bool,
     /// Unprotected or simulated.
     pub simulated: bool,
     /// Its measurement in hexadecimal.
@@ -80,15 +82,16 @@ pub async fn report(
     let broken = broken(place, state, &mut deployment.desks).await?;
     let figures = figures(place, state).await?;
     let modules = place.target.modules.iter().map(|(name, target)| {
-        let verified = deployment.desks.get(name).map(|desk| &desk.verified);
+        let attested = deployment.desks.get(name).map(|desk| &desk.attested);
         ModuleReport {
             name: name.clone(),
             node: target.node.clone(),
             platform: target.platform.clone(),
-            attested: verified.is_some(),
-            simulated: verified.is_none_or(|verified| verified.simulated),
-            measurement: verified.map_or_else(String::new, |verified| hex(&verified.measurement)),
-            activation: verified.map_or_else(String::new, |verified| hex(&verified.activation.0)),
+            attested: attested.is_some(),
+            driver: target.is_driver(),
+            simulated: attested.is_none_or(|attested| attested.simulated),
+            measurement: attested.map_or_else(String::new, |attested| hex(&attested.measurement)),
+            activation: attested.map_or_else(String::new, |attested| hex(&attested.activation.0)),
         }
     });
     let connections = place.target.wires.iter().map(|wire| {
@@ -171,7 +174,7 @@ struct Claims {
 
 async fn figures(place: Place<'_>, state: &State) -> Result<BTreeMap<ConnectionId, Claims>, ExecError> {
     let mut all: BTreeMap<ConnectionId, Claims> = BTreeMap::new();
-    for node in place.fleet.0.values() {
+    for node in place.fleet.nodes.values() {
         for ConnectionFigures { connection, source, duplicates, refused, dropped, .. } in
             node.figures(state.application.0).await?.connections
         {
@@ -197,7 +200,7 @@ pub async fn drain(place: Place<'_>, state: &State, desks: &mut Desks, patience:
     let end = Instant::now() + patience;
     loop {
         let mut left = 0;
-        for node in place.fleet.0.values() {
+        for node in place.fleet.nodes.values() {
             left += node.drain(state.application.0, Duration::from_millis(500)).await?;
         }
         if left == 0 && settled(place, &rows(desks).await?) {

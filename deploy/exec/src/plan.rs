@@ -2,7 +2,7 @@
 
 use crate::ExecError;
 use crate::connect::Side;
-use crate::deploy::Target;
+use crate::deploy::{Runs, Target};
 use crate::fleet::Fleet;
 use crate::hex;
 use crate::state::State;
@@ -14,19 +14,26 @@ use veritee_seal::sha256;
 /// [`ExecError::Node`] when a node cannot be asked, [`ExecError::File`].
 pub async fn steps(target: &Target, state: &State, fleet: &Fleet) -> Result<Vec<String>, ExecError> {
     let mut steps = Vec::new();
-    for (module, node) in &state.placed {
-        if target.modules.get(module).is_none_or(|target| target.node != *node) {
-            steps.push(format!("unload {module} from {node}"));
+    for (module, place) in &state.placed {
+        if target.modules.get(module).is_none_or(|target| target.place() != *place) {
+            let verb = if place.lent.is_some() { "give back" } else { "unload" };
+            steps.push(format!("{verb} {module} from {}", place.node));
         }
     }
     let mut fresh = Vec::new();
     for (module, wanted) in &target.modules {
-        let image = std::fs::read(&wanted.image).map_err(ExecError::file("read", &wanted.image))?;
+        let Runs::Image(image) = &wanted.runs else {
+            if !state.placed.contains_key(module) {
+                steps.push(format!("take {module} on {} from its provider", wanted.node));
+            }
+            continue;
+        };
+        let bytes = std::fs::read(&image.path).map_err(ExecError::file("read", &image.path))?;
         let found = fleet.node(&wanted.node)?.list(state.application.0).await?;
         let found = found.iter().find(|found| found.name.module == *module);
-        let measurement = hex(wanted.measurement.get(..8).unwrap_or_default());
+        let measurement = hex(image.measurement.get(..8).unwrap_or_default());
         match found {
-            Some(found) if found.alive && found.image == sha256(&image) => {}
+            Some(found) if found.alive && found.image == sha256(&bytes) => {}
             Some(found) if found.alive => {
                 steps.push(format!("replace {module} on {} by measurement {measurement}…", wanted.node));
                 fresh.push(module.as_str());

@@ -1,12 +1,14 @@
 //! The registry of platforms: one line for each.
 
 use veritee_native_verifier::NativeOwner;
-use veritee_platform::OwnerPlatform;
+use veritee_platform::{OwnerPlatform, ProviderPlatform};
+use veritee_sancus_verifier::{SancusOwner, SancusProvider};
+use veritee_sgx_verifier::SgxOwner;
 
 /// All platforms, in the order in which they are offered.
 #[must_use]
 pub fn registry() -> Vec<Box<dyn OwnerPlatform>> {
-    vec![Box::new(NativeOwner::default())]
+    vec![Box::new(NativeOwner::default()), Box::new(SancusOwner), Box::new(SgxOwner::default())]
 }
 
 /// Words of all platforms.
@@ -19,4 +21,16 @@ pub fn words() -> Vec<&'static str> {
 #[must_use]
 pub fn platform(word: &str) -> Option<Box<dyn OwnerPlatform>> {
     registry().into_iter().find(|platform| platform.name() == word)
+}
+
+/// Platforms whose boards have a provider.
+#[must_use]
+pub fn providers() -> Vec<Box<dyn ProviderPlatform>> {
+    vec![Box::new(SancusProvider)]
+}
+
+/// The provider's side of a platform.
+#[must_use]
+pub fn provider(word: &str) -> Option<Box<dyn ProviderPlatform>> {
+    providers().into_iter().find(|platform| platform.name() == word)
 }

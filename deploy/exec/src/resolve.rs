@@ -2,7 +2,11 @@
 
 use crate::build::Source;
 use crate::connect::{End, Wire};
-use crate::deploy::{ModuleTarget, Target, TimerTarget};
+use crate::deploy::{ModuleTarget, Runs, Target, TimerTarget};
+use crate::fleet::Fleet;
+use crate::home::{BoardKey, BoardKeys};
+use crate::lent::Lent;
+use crate::provider::GrantName;
 use crate::state::{Assignment, State};
 use crate::{ExecError, platforms};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +15,71 @@ use veritee_ids::{CipherId, ConnectionId, Freshness, PortIndex, PortKind, RowInd
 use veritee_model::check::CALLERS;
 use veritee_model::ports::{Tables, port};
 use veritee_model::{Connection, Descriptor, Restart};
-use veritee_platform::{BuiltImage, Language, VerifyPolicy};
+use veritee_platform::{BuiltImage, Driver, Language, OwnerPlatform, PortTable, VerifyPolicy};
 
-/// Images by module.
-pub type Built = BTreeMap<String, BuiltImage>;
+/// A module that is built, or that its provider lends.
+#[derive(Clone, Debug)]
+pub struct BuiltModule {
+    /// What it is.
+    pub body: Body,
+    /// The owner's key of its board.
+    pub board: Option<BoardKey>,
+}
+
+/// What a module is made of.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// An image.
+    Image(BuiltImage),
+    /// A driver of its board.
+    Driver(Driver),
+}
+
+impl BuiltModule {
+    /// Its ports.
+    #[must_use]
+    pub const fn ports(&self) -> &PortTable {
+        match &self.body {
+            Body::Image(image) => &image.ports,
+            Body::Driver(driver) => &driver.ports,
+        }
+    }
+}
+
+/// Modules by name.
+pub type Built = BTreeMap<String, BuiltModule>;
+
+/// Drivers that the descriptor names, with their ports, and the boards of all modules, as the owner's keys say.
+///
+/// # Errors
+/// [`ExecError::NoCredential`] without a key of a board; [`ExecError::Platform`] when it has no such driver.
+pub fn boards(
+    descriptor: &Descriptor, keys: &BoardKeys,
+) -> Result<BTreeMap<String, (BoardKey, Option<Driver>)>, ExecError> {
+    let mut boards = BTreeMap::new();
+    for (name, module) in &descriptor.modules {
+        let Some(platform) = platform_of(descriptor, name).filter(|platform| platform.has_boards()) else { continue };
+        let found = keys.get(&module.node);
+        let key = match &module.board {
+            Some(board) => found.and_then(|boards| boards.get(board)),
+            None => found.filter(|boards| boards.len() == 1).and_then(|boards| boards.values().next()),
+        };
+        let what = || match &module.board {
+            Some(board) => format!("board {board} of node {}", module.node),
+            None => format!("the board of node {}", module.node),
+        };
+        let key = key.ok_or_else(|| ExecError::NoCredential { what: what() })?;
+        let driver = module.driver.as_ref().map(|driver| platform.driver(driver, &key.credential())).transpose()?;
+        boards.insert(name.clone(), (key.clone(), driver));
+    }
+    Ok(boards)
+}
+
+/// The platform of a module's node.
+fn platform_of(descriptor: &Descriptor, module: &str) -> Option<Box<dyn OwnerPlatform>> {
+    let node = descriptor.nodes.get(&descriptor.modules.get(module)?.node)?;
+    platforms::platform(&node.platform)
+}
 
 /// Judges a descriptor before anything is built.
 ///
@@ -40,7 +105,56 @@ pub fn check(descriptor: &Descriptor, folder: &Path) -> Result<(), ExecError> {
             ));
         }
     }
+    check_boards(descriptor, &mut problems);
+    check_ciphers(descriptor, &mut problems);
     if problems.is_empty() { Ok(()) } else { Err(ExecError::Descriptor(problems)) }
+}
+
+/// Boards and drivers are where the platform has them.
+fn check_boards(descriptor: &Descriptor, problems: &mut Vec<String>) {
+    for (name, module) in &descriptor.modules {
+        let boards = platform_of(descriptor, name).is_none_or(|platform| platform.has_boards());
+        if !boards && (module.board.is_some() || module.driver.is_some()) {
+            let word = if module.driver.is_some() { "driver" } else { "board" };
+            problems.push(format!("module {name}: its node has no boards; remove `{word}`"));
+        }
+    }
+    for (name, node) in &descriptor.nodes {
+        let Some(platform) = platforms::platform(&node.platform) else { continue };
+        if !platform.has_boards() && !node.boards.is_empty() {
+            problems.push(format!("node {name}: the platform {} has no boards; remove `boards`", node.platform));
+        }
+        let Some(maker) = platforms::provider(&node.platform) else { continue };
+        let known = maker.drivers();
+        for (board, found) in &node.boards {
+            for driver in found.drivers.iter().filter(|driver| !known.contains(driver)) {
+                problems.push(format!(
+                    "node {name}: board {board} cannot have the driver {driver:?}; there is: {}",
+                    known.join(", ")
+                ));
+            }
+        }
+    }
+}
+
+/// Both ends of a connection have its cipher.
+fn check_ciphers(descriptor: &Descriptor, problems: &mut Vec<String>) {
+    for connection in &descriptor.connections {
+        let Some(word) = connection.cipher.as_deref() else { continue };
+        let Some(cipher) = CipherId::ALL.iter().find(|cipher| cipher.word() == word) else { continue };
+        for end in connection.from.iter().chain([&connection.to]) {
+            let Some(platform) = platform_of(descriptor, &end.module) else { continue };
+            if !platform.ciphers().contains(cipher) {
+                problems.push(format!(
+                    "connection {}: {} is on the platform {}, which has no {word}; there is: {}",
+                    connection.shown_name(),
+                    end.module,
+                    platform.name(),
+                    platform.ciphers().iter().map(|cipher| cipher.word()).collect::<Vec<_>>().join(", ")
+                ));
+            }
+        }
+    }
 }
 
 /// Judges a descriptor against the ports of what was built. Gives warnings.
@@ -62,7 +176,7 @@ pub fn check_ports(descriptor: &Descriptor, built: &Built) -> Result<Vec<String>
 /// What is to be built.
 #[must_use]
 pub fn sources(descriptor: &Descriptor, folder: &Path) -> Vec<Source> {
-    let sources = descriptor.modules.iter().map(|(name, module)| {
+    let sources = descriptor.modules.iter().filter(|(_, module)| module.driver.is_none()).map(|(name, module)| {
         let rust = module.source.rust.iter().map(|path| (Language::Rust, folder.join(path)));
         let c = module.source.c.iter().map(|path| (Language::C, folder.join(path)));
         Source {
@@ -80,40 +194,39 @@ fn ciphers_of(descriptor: &Descriptor, module: &str) -> Vec<CipherId> {
     let ours = descriptor.connections.iter().filter(|connection| {
         connection.to.module == module || connection.from.as_ref().is_some_and(|from| from.module == module)
     });
-    ours.map(|connection| cipher_of(connection.cipher.as_deref())).collect()
-}
-
-/// The cipher of a word of the descriptor, which was checked.
-fn cipher_of(word: Option<&str>) -> CipherId {
-    let known = word.and_then(|word| CipherId::ALL.iter().find(|cipher| cipher.word() == word));
-    known.copied().unwrap_or(CipherId::Aes128Gcm)
+    ours.map(|connection| cipher(descriptor, connection)).collect()
 }
 
 /// Port tables by module.
 #[must_use]
 pub fn tables(built: &Built) -> Tables {
-    built.iter().map(|(module, image)| (module.clone(), image.ports.clone())).collect()
+    built.iter().map(|(module, image)| (module.clone(), image.ports().clone())).collect()
 }
 
-/// Resolves a checked descriptor. Connections keep their numbers and rows; new ones get free ones.
-pub fn resolve(descriptor: &Descriptor, built: &Built, state: &mut State) -> Target {
+/// Resolves a checked descriptor with what [`settle`](crate::settle::settle) left. Connections keep their numbers and rows;
+/// new ones get free ones.
+///
+/// # Errors
+/// [`ExecError::Provider`] when nobody lends a driver.
+pub fn resolve(descriptor: &Descriptor, built: &Built, fleet: &Fleet, state: &mut State) -> Result<Target, ExecError> {
     let tables = tables(built);
     let mut wires = Vec::new();
     for connection in &descriptor.connections {
         let assignment = assign(connection, descriptor, state);
-        wires.extend(wire(connection, &assignment, &tables));
+        wires.extend(wire((connection, cipher(descriptor, connection)), &assignment, &tables));
     }
-    let modules = descriptor.modules.iter().filter_map(|(name, module)| {
-        let image = built.get(name)?;
+    let mut modules = BTreeMap::new();
+    for (name, module) in &descriptor.modules {
+        let (Some(found), Some(node)) = (built.get(name), descriptor.nodes.get(&module.node)) else { continue };
         let target = ModuleTarget {
             node: module.node.clone(),
-            platform: descriptor.nodes.get(&module.node)?.platform.clone(),
-            image: image.path.clone(),
-            measurement: image.measurement.clone(),
+            platform: node.platform.clone(),
+            runs: runs(found, &module.node, fleet, state)?,
+            credential: found.board.as_ref().map(BoardKey::credential),
             restart: module.restart == Restart::Fresh,
         };
-        Some((name.clone(), target))
-    });
+        modules.insert(name.clone(), target);
+    }
     let timers = descriptor.timers.iter().filter_map(|timer| {
         let (entry, _) = port(&tables, &timer.entry)?;
         Some(TimerTarget {
@@ -123,12 +236,25 @@ pub fn resolve(descriptor: &Descriptor, built: &Built, state: &mut State) -> Tar
             every: timer.every.duration(),
         })
     });
-    Target {
+    Ok(Target {
         application: descriptor.application.clone(),
-        modules: modules.collect(),
+        modules,
         wires,
         timers: timers.collect(),
         policy: policy(descriptor),
+    })
+}
+
+fn runs(module: &BuiltModule, node: &str, fleet: &Fleet, state: &State) -> Result<Runs, ExecError> {
+    match (&module.body, &module.board) {
+        (Body::Driver(driver), Some(key)) => {
+            let (board, name) = (key.board.clone(), driver.name.clone());
+            let provider = fleet.provider(node, &board)?;
+            let grant = GrantName { board, driver: name, application: state.application.0 };
+            Ok(Runs::Driver(Lent { grant, device: driver.device, provider }))
+        }
+        (Body::Driver(driver), None) => Err(ExecError::Provider(format!("nobody lends the driver {}", driver.name))),
+        (Body::Image(image), _) => Ok(Runs::Image(image.clone())),
     }
 }
 
@@ -138,16 +264,26 @@ fn policy(descriptor: &Descriptor) -> VerifyPolicy {
     VerifyPolicy { allow_simulated: descriptor.policy.allow.clone(), freshness: freshness.collect() }
 }
 
-fn cipher(connection: &Connection) -> CipherId {
+/// The cipher of a checked connection: the one that it names, or the first that both ends have.
+fn cipher(descriptor: &Descriptor, connection: &Connection) -> CipherId {
     let named = connection.cipher.as_deref();
     let found = named.and_then(|word| CipherId::ALL.iter().find(|cipher| cipher.word() == word));
-    found.copied().unwrap_or(CipherId::Aes128Gcm)
+    let ends = || connection.from.iter().chain([&connection.to]);
+    let has = |cipher: &CipherId| {
+        let mut platforms = ends().filter_map(|end| platform_of(descriptor, &end.module));
+        platforms.all(|platform| platform.ciphers().contains(cipher))
+    };
+    let common = || PREFERRED.iter().find(|cipher| has(cipher));
+    found.or_else(common).copied().unwrap_or(CipherId::Aes128Gcm)
 }
+
+/// Ciphers, best first.
+const PREFERRED: [CipherId; 3] = [CipherId::Aes128Gcm, CipherId::Ascon128, CipherId::Spongent128];
 
 /// The connection's number and rows: those that it has, or the lowest free ones.
 fn assign(connection: &Connection, descriptor: &Descriptor, state: &mut State) -> Assignment {
     let name = connection.shown_name().into_owned();
-    let cipher = cipher(connection).word();
+    let cipher = cipher(descriptor, connection).word();
     let shape = match &connection.from {
         Some(from) => format!("{from} to {} by {cipher}", connection.to),
         None => format!("owner to {} by {cipher}", connection.to),
@@ -190,7 +326,7 @@ fn free_rows(descriptor: &Descriptor, state: &State) -> impl FnMut(&str) -> u16 
     }
 }
 
-fn wire(connection: &Connection, assignment: &Assignment, tables: &Tables) -> Option<Wire> {
+fn wire((connection, cipher): (&Connection, CipherId), assignment: &Assignment, tables: &Tables) -> Option<Wire> {
     let (to_index, to_port) = port(tables, &connection.to)?;
     let from = match (&connection.from, assignment.source_row) {
         (Some(from), Some(row)) => {
@@ -210,7 +346,7 @@ fn wire(connection: &Connection, assignment: &Assignment, tables: &Tables) -> Op
         id: ConnectionId(assignment.id),
         from,
         to: to.collect(),
-        cipher: cipher_of(connection.cipher.as_deref()),
+        cipher,
         requests,
         payload_type: to_port.payload_type,
         reply_type: if requests { to_port.reply_type } else { TypeHash([0; 8]) },

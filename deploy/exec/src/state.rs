@@ -17,7 +17,7 @@ use veritee_ids::{ActivationId, ApplicationId, ConnectionId, Epoch};
 use veritee_session::keys::EpochRecord;
 
 /// Version of the journal.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const JOURNAL: &str = "journal";
 const LOCK: &str = "lock";
 
@@ -34,7 +34,7 @@ enum Entry {
     /// An epoch is about to be opened.
     Epoch { connection: u16, epoch: u32, salt: String, source: String, target: String },
     /// Where a module is.
-    Placed { module: String, node: String },
+    Placed { module: String, place: Placed },
     /// A module is gone.
     Forgotten { module: String },
 }
@@ -52,6 +52,17 @@ pub struct Assignment {
     pub target_rows: Vec<u16>,
 }
 
+/// Where a module is, and what is given back when it goes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placed {
+    /// Its node.
+    pub node: String,
+    /// For a driver: its board, and which one it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lent: Option<(String, String)>,
+}
+
 /// The state of an application, loaded and locked.
 #[derive(Debug)]
 pub struct State {
@@ -66,8 +77,8 @@ pub struct State {
     pub assigned: BTreeMap<String, Assignment>,
     /// The newest epoch of each connection (and caller's slot), durable before its first set-key left.
     pub epochs: BTreeMap<u16, EpochRecord>,
-    /// Nodes of modules.
-    pub placed: BTreeMap<String, String>,
+    /// Places of modules.
+    pub placed: BTreeMap<String, Placed>,
 }
 
 impl State {
@@ -174,8 +185,8 @@ impl State {
                 };
                 self.epochs.insert(connection, record);
             }
-            Entry::Placed { module, node } => {
-                self.placed.insert(module, node);
+            Entry::Placed { module, place } => {
+                self.placed.insert(module, place);
             }
             Entry::Forgotten { module } => {
                 self.placed.remove(&module);
@@ -239,12 +250,12 @@ impl State {
     ///
     /// # Errors
     /// [`ExecError::File`].
-    pub fn place(&mut self, module: &str, node: &str) -> Result<(), ExecError> {
-        if self.placed.get(module).is_some_and(|found| found == node) {
+    pub fn place(&mut self, module: &str, place: &Placed) -> Result<(), ExecError> {
+        if self.placed.get(module) == Some(place) {
             return Ok(());
         }
-        self.write(&Entry::Placed { module: module.to_owned(), node: node.to_owned() })?;
-        self.placed.insert(module.to_owned(), node.to_owned());
+        self.write(&Entry::Placed { module: module.to_owned(), place: place.clone() })?;
+        self.placed.insert(module.to_owned(), place.clone());
         Ok(())
     }
 
@@ -283,7 +294,9 @@ fn lock(path: &Path) -> Result<File, ExecError> {
 }
 
 /// Bytes of a hexadecimal text.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+/// Bytes of hexadecimal text.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }

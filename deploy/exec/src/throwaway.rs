@@ -4,6 +4,7 @@ use crate::fleet::{Fleet, Node};
 use crate::home::Home;
 use crate::{ExecError, Talk};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-use veritee_node_client::{Token, enrol, parse_fingerprint};
+use veritee_node_client::{Identity, Token, enrol, parse_fingerprint};
 
 /// How long a node may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,10 +27,32 @@ pub struct Throwaway {
 }
 
 /// How throw-away nodes are configured.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Settings {
     /// Events leave only once they are on disk.
     pub wait_for_disk: bool,
+    /// Boards behind nodes, by node.
+    pub boards: BTreeMap<String, Vec<NodeBoard>>,
+    /// Fingerprint of the boards' provider.
+    pub provider: Option<String>,
+}
+
+/// A board behind a node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeBoard {
+    /// Its name.
+    pub name: String,
+    /// Its serial port, as the node's configuration names it.
+    pub port: String,
+    /// Names of its drivers, in the order of the board's table.
+    pub drivers: Vec<String>,
+}
+
+impl NodeBoard {
+    /// Its section of the node's configuration.
+    fn section(&self) -> String {
+        format!("[[board]]\nname = {:?}\nport = {:?}\ndrivers = {:?}\n", self.name, self.port, self.drivers)
+    }
 }
 
 #[derive(Debug)]
@@ -56,6 +79,12 @@ struct Initialised {
     token: String,
 }
 
+/// What `veritee-node token` says.
+#[derive(Deserialize)]
+struct Issued {
+    token: String,
+}
+
 /// Finds the node's program: `VERITEE_NODE`, else beside this program, else on the path.
 ///
 /// # Errors
@@ -66,8 +95,14 @@ pub fn node_program() -> Result<PathBuf, ExecError> {
         let missing = || ExecError::NoProgram(format!("VERITEE_NODE names {}", named.display()));
         return if named.is_file() { Ok(named) } else { Err(missing()) };
     }
-    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("veritee-node")));
-    Ok(beside.filter(|program| program.is_file()).unwrap_or_else(|| "veritee-node".into()))
+    Ok(beside("veritee-node"))
+}
+
+/// A program beside this one, else on the path.
+#[must_use]
+pub fn beside(name: &str) -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(name)));
+    beside.filter(|program| program.is_file()).unwrap_or_else(|| name.into())
 }
 
 impl Throwaway {
@@ -93,7 +128,9 @@ impl Throwaway {
         self.round_folder().join("state")
     }
 
-    fn round_folder(&self) -> PathBuf {
+    /// The folder of this start of nodes.
+    #[must_use]
+    pub fn round_folder(&self) -> PathBuf {
         self.folder.path().join(self.round.to_string())
     }
 
@@ -113,7 +150,7 @@ impl Throwaway {
     ///
     /// # Errors
     /// [`ExecError::NoProgram`], [`ExecError::NodeStart`], [`ExecError::Node`].
-    pub async fn start(&mut self, names: &[String], settings: Settings, talk: &dyn Talk) -> Result<Fleet, ExecError> {
+    pub async fn start(&mut self, names: &[String], settings: &Settings, talk: &dyn Talk) -> Result<Fleet, ExecError> {
         let program = node_program()?;
         self.round += 1;
         let folder = self.round_folder();
@@ -123,7 +160,7 @@ impl Throwaway {
         for name in names {
             talk.doing("nodes", &format!("starting node {name}"));
             let config = self.configure(name, settings)?;
-            let initialised = init(&program, name, &config).await?;
+            let initialised: Initialised = said(&program, "init", name, &config).await?;
             let address = self.run(&program, name, &config).await?;
             let bad = |what: &str| ExecError::NodeStart { node: name.clone(), reason: format!("its {what} is none") };
             let node = parse_fingerprint(&initialised.fingerprint).map_err(|_| bad("fingerprint"))?;
@@ -131,19 +168,23 @@ impl Throwaway {
             enrol(&address, node, &token, &identity.public())
                 .await
                 .map_err(|source| ExecError::Node { node: name.clone(), source })?;
-            fleet.0.insert(name.clone(), Node::connect(name, &address, node, &identity).await?);
+            fleet.nodes.insert(name.clone(), Node::connect(name, &address, node, &identity).await?);
         }
         talk.done(&format!("started {} nodes on this machine", names.len()));
         Ok(fleet)
     }
 
-    fn configure(&self, name: &str, settings: Settings) -> Result<PathBuf, ExecError> {
+    fn configure(&self, name: &str, settings: &Settings) -> Result<PathBuf, ExecError> {
         let path = self.round_folder().join(format!("{name}.toml"));
         let state = self.round_folder().join(name);
+        let boards = settings.boards.get(name).into_iter().flatten();
+        let boards = boards.map(NodeBoard::section);
+        let providers: Vec<&String> = settings.provider.iter().collect();
         let text = format!(
-            "state = {state:?}\nlisten = [\"127.0.0.1:0\"]\nend_modules = true\n[log]\nfilter = \"warn\"\n\
-             [outbox]\nwait_for_disk = {}\n",
-            settings.wait_for_disk
+            "state = {state:?}\nlisten = [\"127.0.0.1:0\"]\nend_modules = true\nproviders = {providers:?}\n[log]\nfilter = \"warn\"\n\
+             [outbox]\nwait_for_disk = {}\n{}",
+            settings.wait_for_disk,
+            boards.collect::<String>()
         );
         std::fs::write(&path, text).map_err(ExecError::file("write", &path))?;
         Ok(path)
@@ -172,6 +213,20 @@ impl Throwaway {
         ready.map(|ready| ready.ready.address).ok_or_else(|| failed(last_line(&log)))
     }
 
+    /// Makes another identity known to a node that was started, exactly as an owner would.
+    ///
+    /// # Errors
+    /// [`ExecError::NoProgram`], [`ExecError::NodeStart`], [`ExecError::Node`].
+    pub async fn enrol(&self, node: &Node, identity: &Identity) -> Result<(), ExecError> {
+        let config = self.round_folder().join(format!("{}.toml", node.name));
+        let issued: Issued = said(&node_program()?, "token", &node.name, &config).await?;
+        let bad = || ExecError::NodeStart { node: node.name.clone(), reason: "its token is none".to_owned() };
+        let token: Token = issued.token.parse().map_err(|_| bad())?;
+        enrol(&node.address, node.identity, &token, &identity.public())
+            .await
+            .map_err(|source| ExecError::Node { node: node.name.clone(), source })
+    }
+
     /// Ends all nodes gracefully, then the folder goes.
     pub async fn end(mut self) {
         self.stop().await;
@@ -192,8 +247,11 @@ impl Throwaway {
     }
 }
 
-async fn init(program: &Path, name: &str, config: &Path) -> Result<Initialised, ExecError> {
-    let output = Command::new(program).args(["init", "--json", "--config"]).arg(config).output().await;
+/// What `veritee-node VERB --json` says.
+async fn said<T: serde::de::DeserializeOwned>(
+    program: &Path, verb: &str, name: &str, config: &Path,
+) -> Result<T, ExecError> {
+    let output = Command::new(program).args([verb, "--json", "--config"]).arg(config).output().await;
     let output = output.map_err(|error| ExecError::NoProgram(format!("{}: {error}", program.display())))?;
     serde_json::from_slice(&output.stdout).map_err(|_| ExecError::NodeStart {
         node: name.to_owned(),

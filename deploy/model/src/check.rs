@@ -1,6 +1,6 @@
 //! What can be judged from the descriptor alone. Each problem is one sentence that says what to do.
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Module};
 use crate::read::closest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -77,9 +77,38 @@ impl Descriptor {
                     self.nodes.keys().map(String::as_str),
                 );
             }
-            if module.source.rust.is_none() && module.source.c.is_none() {
-                problems.add(format!("module {name} has no source; write `source: {{ rust: FOLDER }}`"));
+            match (&module.driver, module.source.is_empty()) {
+                (None, true) => {
+                    problems.add(format!("module {name} has no source; write `source: {{ rust: FOLDER }}`"));
+                }
+                (Some(driver), false) => problems
+                    .add(format!("module {name} has a source and is the driver {driver} of its board; keep one")),
+                _ => {}
             }
+            self.check_board(name, module, problems);
+        }
+    }
+
+    /// A module's board, and its driver there, as far as the descriptor lists boards.
+    fn check_board(&self, name: &str, module: &Module, problems: &mut Problems) {
+        let Some(node) = self.nodes.get(&module.node).filter(|node| !node.boards.is_empty()) else { return };
+        let boards = || node.boards.keys().map(String::as_str);
+        let named = match &module.board {
+            Some(board) => node.boards.get(board),
+            None if node.boards.len() == 1 => node.boards.values().next(),
+            None => {
+                let boards = boards().collect::<Vec<_>>().join(", ");
+                problems.add(format!("module {name}: its node has several boards ({boards}); write `board: NAME`"));
+                return;
+            }
+        };
+        let at = format!("module {name}");
+        match (named, &module.board, &module.driver) {
+            (None, Some(board), _) => problems.unknown(&at, "board", board, boards()),
+            (Some(found), _, Some(driver)) if !found.drivers.contains(driver) => {
+                problems.unknown(&at, "driver", driver, found.drivers.iter().map(String::as_str));
+            }
+            _ => {}
         }
     }
 

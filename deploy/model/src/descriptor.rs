@@ -41,6 +41,36 @@ pub struct Node {
     /// under which the node was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Boards behind the node, by name, on platforms that have boards. `veritee run` emulates them; without any, one named
+    /// `board`. Lasting nodes have the boards that their provider says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub boards: BTreeMap<String, Board>,
+}
+
+/// A board behind a node.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    /// Drivers of its devices, in the order in which they are enabled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drivers: Vec<String>,
+    /// What happens to the emulated board while `veritee run` runs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub world: Vec<Happening>,
+}
+
+/// Something that happens to an emulated board.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Happening {
+    /// A command of `veritee-emu world`: `press p2.0`, `release p2.0`, `set adc0 512`, …
+    pub r#do: String,
+    /// When it happens first, from when all modules run.
+    #[serde(default = "Millis::none")]
+    pub after: Millis,
+    /// How often again; without it, once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Millis>,
 }
 
 /// A module.
@@ -49,8 +79,15 @@ pub struct Node {
 pub struct Module {
     /// Its node.
     pub node: String,
+    /// Its board, where the node has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub board: Option<String>,
     /// Its sources by language; the node's platform decides which one it takes.
+    #[serde(default, skip_serializing_if = "Sources::is_empty")]
     pub source: Sources,
+    /// Instead of a source: a driver of the board, which its provider lends to this application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
     /// What its node does when it dies.
     #[serde(default)]
     pub restart: Restart,
@@ -66,6 +103,14 @@ pub struct Sources {
     /// Folder of C files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub c: Option<PathBuf>,
+}
+
+impl Sources {
+    /// There is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rust.is_none() && self.c.is_none()
+    }
 }
 
 /// Automatic recovery. A restart is an input of the attacker: the guarantee speaks of one life of a module.
@@ -94,7 +139,7 @@ pub struct Connection {
     pub direct: bool,
     /// `module.input` or `module.handler`.
     pub to: Endpoint,
-    /// `aes-128-gcm`, `ascon-128` or `spongent-128`; without it the best that both ends have.
+    /// `aes-128-gcm`, `ascon-128` or `spongent-128`; without it the first of these that both ends have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cipher: Option<String>,
     /// The target's `late` is entered when no event was accepted for so long.
@@ -183,6 +228,10 @@ impl FromStr for Endpoint {
 pub struct Millis(pub u32);
 
 impl Millis {
+    const fn none() -> Self {
+        Self(0)
+    }
+
     /// As a duration.
     #[must_use]
     pub const fn duration(self) -> Duration {

@@ -13,6 +13,8 @@ pub mod read;
 mod tests;
 
 pub use check::Problem;
-pub use descriptor::{Connection, Descriptor, Endpoint, Millis, Module, Node, Policy, Restart, Sources, Timer, schema};
+pub use descriptor::{
+    Board, Connection, Descriptor, Endpoint, Happening, Millis, Module, Node, Policy, Restart, Sources, Timer, schema,
+};
 pub use place::placed;
 pub use read::ModelError;

@@ -4,11 +4,16 @@
 //! reference measurement; judge evidence, and say which secret the session starts from.
 
 mod ports;
+mod provider;
 
 pub use ports::{Port, PortTable};
+pub use provider::{BoardOrder, BoardRecord, BuiltBoard, Driver, DriverKeys, ProviderPlatform};
 
 use std::path::{Path, PathBuf};
 use veritee_ids::{ActivationId, Challenge, CipherId, Freshness};
+use veritee_seal::Secret;
+use veritee_session::Symmetric;
+use zeroize::Zeroizing;
 
 /// The framework's sources, that images are built from: as `VERITEE_HOME` names them, or where this program was built.
 ///
@@ -72,6 +77,40 @@ pub struct BuiltImage {
     pub measurement: Vec<u8>,
     /// Its port table.
     pub ports: PortTable,
+    /// Its module key, on symmetric platforms once it has its place.
+    pub key: Option<Secret>,
+}
+
+/// What a provider gave to this owner alone, so that he can derive module keys on one board: in the platform's own form,
+/// JSON. It is secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential(pub Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential(..)")
+    }
+}
+
+/// Where an image will be, on platforms whose measurements depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement<'a> {
+    /// What the node answered to the image's need, in the platform's own form. The node's claim: a wrong one costs only
+    /// that the module does not load or is not what it claims to be.
+    pub place: &'a [u8],
+    /// The owner's credential for that board.
+    pub credential: &'a Credential,
+}
+
+/// What a module must prove to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// Its reference measurement.
+    pub measurement: &'a [u8],
+    /// Its module key, on symmetric platforms.
+    pub key: Option<&'a Secret>,
+    /// The owner's credential for its board, on symmetric platforms.
+    pub credential: Option<&'a Credential>,
 }
 
 /// What the owner's policy allows, as far as a verifier needs it.
@@ -106,11 +145,22 @@ pub enum SessionStart {
         /// The transcript, then the agreement key.
         transcript: Vec<u8>,
     },
-    /// A symmetric platform: session keys are derived by the platform's own key from this block.
+    /// A symmetric platform: whoever knows the module key is the owner.
     Symmetric {
-        /// The transcript block.
-        block: Vec<u8>,
+        /// The activation's secret with the transcript.
+        known: Symmetric,
+        /// Cipher of control sessions.
+        cipher: CipherId,
     },
+}
+
+/// What an image says of itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Inspection {
+    /// For programs: a JSON object.
+    pub json: String,
+    /// For people: lines.
+    pub text: String,
 }
 
 /// Why an image could not be built, or evidence was refused.
@@ -162,6 +212,12 @@ pub enum PlatformError {
         /// What to do.
         advice: String,
     },
+    /// What the provider gave to the owner does not serve here.
+    #[error("{reason}")]
+    Credential {
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// Reading or writing a file failed.
     #[error("cannot {action}: {source}")]
     System {
@@ -183,6 +239,16 @@ pub trait OwnerPlatform: Send + Sync {
     /// Largest payload of an event in bytes.
     fn payload_bytes_max(&self) -> usize;
 
+    /// The ciphers that its modules can link, preferred first. All must be accepted by every module that has them.
+    fn ciphers(&self) -> &'static [CipherId] {
+        &[CipherId::Aes128Gcm, CipherId::Ascon128, CipherId::Spongent128]
+    }
+
+    /// Modules are on boards behind the node, for which owners need a credential.
+    fn has_boards(&self) -> bool {
+        false
+    }
+
     /// The word that a policy must allow because this platform never protects a module; `None` where evidence decides.
     fn unprotected(&self) -> Option<&'static str> {
         None
@@ -195,11 +261,43 @@ pub trait OwnerPlatform: Send + Sync {
     /// [`PlatformError::System`], as said there.
     fn build(&self, order: &BuildOrder<'_>) -> Result<BuiltImage, PlatformError>;
 
-    /// Judges evidence over `challenge` against a reference measurement and a policy.
+    /// Shows the file of an image; `None` when it is none of this platform's, or the platform shows none.
+    fn inspect(&self, file: &[u8]) -> Option<Result<Inspection, String>> {
+        _ = file;
+        None
+    }
+
+    /// What an image needs of its node before it is finished, in the platform's own form; `None` where images run
+    /// anywhere.
     ///
     /// # Errors
-    /// [`PlatformError::MalformedEvidence`], [`PlatformError::ClaimDiffers`] or [`PlatformError::Policy`].
+    /// [`PlatformError::BadImage`] or [`PlatformError::System`].
+    fn need(&self, _image: &BuiltImage) -> Result<Option<Vec<u8>>, PlatformError> {
+        Ok(None)
+    }
+
+    /// Finishes an image for its place: computes its measurement and its module key.
+    ///
+    /// # Errors
+    /// [`PlatformError::BadImage`], [`PlatformError::Credential`] or [`PlatformError::System`].
+    fn place(&self, image: &BuiltImage, _placement: Placement<'_>) -> Result<BuiltImage, PlatformError> {
+        Ok(image.clone())
+    }
+
+    /// A driver of a board, as its provider describes it in the credential.
+    ///
+    /// # Errors
+    /// [`PlatformError::Credential`] when the board has no such driver, or the platform has none at all.
+    fn driver(&self, name: &str, _credential: &Credential) -> Result<Driver, PlatformError> {
+        Err(PlatformError::Credential { reason: format!("the platform {} has no driver {name}", self.name()) })
+    }
+
+    /// Judges evidence over `challenge` against what the module must be and a policy.
+    ///
+    /// # Errors
+    /// [`PlatformError::MalformedEvidence`], [`PlatformError::ClaimDiffers`], [`PlatformError::Policy`] or
+    /// [`PlatformError::Credential`].
     fn verify(
-        &self, evidence: &[u8], challenge: Challenge, measurement: &[u8], policy: &VerifyPolicy,
+        &self, evidence: &[u8], challenge: Challenge, expected: Expected<'_>, policy: &VerifyPolicy,
     ) -> Result<Verified, PlatformError>;
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use veritee_ids::limits::PROTOCOL_VERSION;
-use veritee_ids::{ActivationId, ApplicationId, ConnectionId, Direction, Epoch, Label};
+use veritee_ids::{ActivationId, ApplicationId, ConnectionId, Direction, Epoch, Label, RowIndex};
 use veritee_seal::{Secret, derive};
 use veritee_wire::{Layout, structs};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -32,6 +32,30 @@ macro_rules! owner_layouts {
                 source: ActivationId,
                 /// Activation of the target.
                 target: ActivationId,
+            }
+            /// Body of `confirm`; the answer is the proof.
+            ConfirmRequest {
+                /// The row of the driver's table.
+                row: RowIndex,
+                /// The device's number on its board.
+                device: u16,
+                /// The application.
+                application: ApplicationId,
+            }
+            /// Key block of a driver's proof that it took a connection's key, keyed by that key.
+            GrantedBlock {
+                /// `granted`.
+                label: Label,
+                /// Protocol version.
+                version: u16,
+                /// The device's number on its board.
+                device: u16,
+                /// The application.
+                application: ApplicationId,
+                /// The driver's activation.
+                activation: ActivationId,
+                /// The epoch.
+                epoch: Epoch,
             }
         }
     };

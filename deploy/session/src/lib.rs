@@ -1,22 +1,27 @@
 //! The owner's end of a control session, bytes in, bytes out: PROTOCOL sections 2 and 3.
 //!
-//! [`identity`] signs; [`agree`] answers a transcript with the owner's half and derives the session; [`OwnerSession`] seals
-//! requests and opens answers; [`keys`] derives connection keys from the root; [`status`] reads status pages.
+//! [`identity`] signs; [`agree`] answers a transcript with the owner's half and derives the session; [`symmetric`] derives one
+//! from a module key; [`OwnerSession`] seals requests and opens answers; [`keys`] derives connection keys from the root;
+//! [`status`] reads status pages.
 //!
 //! Not a goal: transport, retries, files. Those are `deploy/exec`'s.
 
 pub mod identity;
+pub mod kdf;
 pub mod keys;
 pub mod status;
+pub mod symmetric;
 
 pub use identity::{Delegated, OwnerIdentity, Signer};
+pub use kdf::Kdf;
 pub use keys::{KeySource, OwnerRoot};
 pub use status::{Status, StatusPages};
+pub use symmetric::Symmetric;
 
 use veritee_ciphers::AeadKey;
 use veritee_ids::limits::{PROTOCOL_VERSION, TAG_BYTES};
 use veritee_ids::{ApplicationId, CipherId, ControlKind, ControlResult, Counter, Direction, Label, SessionId};
-use veritee_seal::{Aead, AgreementSecret, Nonce, Secret, derive, sha256};
+use veritee_seal::{Aead, AgreementSecret, Nonce, Secret, sha256};
 use veritee_wire::Layout;
 use veritee_wire::layout::{AgreementKey, ControlAnswer, ControlRequest, Open, OpenStatement, Transcript};
 
@@ -91,7 +96,7 @@ pub struct OwnerSession {
 pub fn agree(
     transcript: &[u8], application: ApplicationId, signer: &Signer<'_>, random: [u8; 32], cipher: CipherId,
 ) -> Result<(Vec<u8>, OwnerSession), SessionError> {
-    let (statement, agreement) = split_statement(transcript)?;
+    let agreement = agreement_key(transcript)?;
     let secret = AgreementSecret::new(random);
     let ephemeral = secret.public();
     let delegation = signer.delegation_bytes();
@@ -111,54 +116,18 @@ pub fn agree(
     };
     let mut input = encode(&open);
     input.extend_from_slice(delegation.unwrap_or_default());
-    let mut agreed = labelled(&statement, Some(&agreement), Label::Agreed);
+    let mut agreed = labelled(transcript, Label::Agreed);
     agreed.extend_from_slice(&ephemeral);
     let secret = secret.agree(&agreement, &agreed).map_err(|_| SessionError::BadAgreement)?;
-    Ok((input, OwnerSession::derive(&secret, &statement, Some(&agreement), cipher)))
+    Ok((input, OwnerSession::derive(Kdf::HkdfSha256, &secret, transcript, cipher)))
 }
 
-/// Opens a session on a symmetric platform: `secret` is the activation's, see [`activation_secret`].
-///
-/// # Errors
-/// [`SessionError::MalformedTranscript`].
-pub fn symmetric(secret: &Secret, transcript: &[u8], cipher: CipherId) -> Result<OwnerSession, SessionError> {
-    let statement = whole_statement(transcript)?;
-    Ok(OwnerSession::derive(secret, &statement, None, cipher))
-}
-
-/// The activation's secret of a symmetric platform with HKDF, from the module key and the transcript.
-///
-/// # Errors
-/// [`SessionError::MalformedTranscript`].
-pub fn activation_secret(module_key: &Secret, transcript: &[u8]) -> Result<Secret, SessionError> {
-    let statement = whole_statement(transcript)?;
-    let block = veritee_wire::layout::ActivationBlock {
-        label: Label::Activation,
-        version: PROTOCOL_VERSION,
-        activation: statement.activation,
-    };
-    Ok(derive(module_key.expose(), &encode(&block)))
-}
-
-/// The proof that a symmetric platform's evidence ends with.
-///
-/// # Errors
-/// [`SessionError::MalformedTranscript`].
-pub fn symmetric_proof(secret: &Secret, transcript: &[u8]) -> Result<Secret, SessionError> {
-    let statement = whole_statement(transcript)?;
-    Ok(derive(secret.expose(), &labelled(&statement, None, Label::Evidence)))
-}
-
-fn split_statement(transcript: &[u8]) -> Result<(Transcript, [u8; 32]), SessionError> {
+/// The module's agreement key, behind a sound transcript.
+fn agreement_key(transcript: &[u8]) -> Result<[u8; 32], SessionError> {
     let malformed = |_| SessionError::MalformedTranscript;
     let (statement, rest) = Transcript::decode_front(transcript).map_err(malformed)?;
     let key = AgreementKey::decode(rest).map_err(malformed)?;
-    Ok((checked(statement)?, key.key))
-}
-
-/// A statement without agreement key, of a symmetric platform.
-fn whole_statement(transcript: &[u8]) -> Result<Transcript, SessionError> {
-    checked(Transcript::decode(transcript).map_err(|_| SessionError::MalformedTranscript)?)
+    checked(statement).map(|_| key.key)
 }
 
 fn checked(statement: Transcript) -> Result<Transcript, SessionError> {
@@ -166,10 +135,11 @@ fn checked(statement: Transcript) -> Result<Transcript, SessionError> {
     sound.then_some(statement).ok_or(SessionError::MalformedTranscript)
 }
 
-fn labelled(statement: &Transcript, agreement: Option<&[u8; 32]>, label: Label) -> Vec<u8> {
-    let mut bytes = encode(&Transcript { label, ..*statement });
-    bytes.extend_from_slice(agreement.map_or(&[], |key| key.as_slice()));
-    bytes
+/// A transcript under another label: the block that a secret of its session is derived from.
+fn labelled(transcript: &[u8], label: Label) -> Vec<u8> {
+    let mut block = transcript.to_vec();
+    block.splice(..2, label.code().to_le_bytes());
+    block
 }
 
 fn encode<L: Layout>(layout: &L) -> Vec<u8> {
@@ -179,8 +149,9 @@ fn encode<L: Layout>(layout: &L) -> Vec<u8> {
 }
 
 impl OwnerSession {
-    fn derive(secret: &Secret, statement: &Transcript, agreement: Option<&[u8; 32]>, cipher: CipherId) -> Self {
-        let key = |label| derive(secret.expose(), &labelled(statement, agreement, label));
+    /// Derives a session from its secret and a sound transcript (with the agreement key, if there is one).
+    fn derive(kdf: Kdf, secret: &Secret, transcript: &[u8], cipher: CipherId) -> Self {
+        let key = |label| kdf.derive(secret, &labelled(transcript, label));
         Self {
             id: SessionId(*key(Label::SessionId).expose()),
             key_out: AeadKey::of(cipher, &key(Label::ControlIn)),

@@ -3,8 +3,8 @@
 use crate::identity::Grant;
 use crate::keys::EpochRecord;
 use crate::{
-    Answer, Delegated, KeySource, OwnerIdentity, OwnerRoot, OwnerSession, SealedRequest, SessionError, Signer,
-    StatusPages, activation_secret, agree, symmetric, symmetric_proof,
+    Answer, Delegated, Kdf, KeySource, OwnerIdentity, OwnerRoot, OwnerSession, SealedRequest, SessionError, Signer,
+    StatusPages, Symmetric, agree,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -209,15 +209,15 @@ fn a_session_on_a_symmetric_platform_talks_as_well() {
     let mut module = InProcess::new(Some(KEY));
     let evidence = transcript(&mut module, 1);
     let (transcript, proof) = evidence.split_at(Transcript::BYTES);
-    let secret = activation_secret(&Secret::new(KEY), transcript).unwrap();
-    assert_eq!(symmetric_proof(&secret, transcript).unwrap().expose(), proof);
-    let mut session = symmetric(&secret, transcript, CIPHER).unwrap();
+    let known = Symmetric::new(Kdf::HkdfSha256, &Secret::new(KEY), transcript).unwrap();
+    assert_eq!(known.proof().expose(), proof);
+    let mut session = known.session(CIPHER);
     let request = session.request(ControlKind::Activate, &ACTIVATE);
     assert_eq!(answered(&mut module, &mut session, &request).result, ControlResult::Done);
 
-    let wrong = activation_secret(&Secret::new([0x43; 16]), transcript).unwrap();
-    assert_ne!(symmetric_proof(&wrong, transcript).unwrap().expose(), proof);
-    let mut stranger = symmetric(&wrong, transcript, CIPHER).unwrap();
+    let wrong = Symmetric::new(Kdf::HkdfSha256, &Secret::new([0x43; 16]), transcript).unwrap();
+    assert_ne!(wrong.proof().expose(), proof);
+    let mut stranger = wrong.session(CIPHER);
     let request = stranger.request(ControlKind::Activate, &ACTIVATE);
     assert_eq!(ask(&mut module, &request), None);
 }
@@ -249,15 +249,7 @@ fn malformed_transcripts_of_symmetric_platforms_are_refused() {
     let evidence = transcript(&mut module, 1);
     let good = &evidence[..Transcript::BYTES];
     let secret = Secret::new(KEY);
-    let refused = |transcript: &[u8]| {
-        let errors = [
-            activation_secret(&secret, transcript).err(),
-            symmetric_proof(&secret, transcript).err(),
-            symmetric(&secret, transcript, CIPHER).err(),
-        ];
-        assert!(errors.iter().all(|error| *error == errors[0]), "{errors:?}");
-        errors[0]
-    };
+    let refused = |transcript: &[u8]| Symmetric::new(Kdf::HkdfSha256, &secret, transcript).err();
     let malformed = Some(SessionError::MalformedTranscript);
     assert_eq!(refused(good), None);
     assert_eq!(refused(&evidence), malformed);

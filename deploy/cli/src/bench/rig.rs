@@ -40,13 +40,13 @@ impl Images {
         let file = project::write(&wish.platform, &wish.cipher, wish.payload)?;
         let loaded = Loaded::read(&Application { file, platform: Vec::new() })?;
         let owner = owner(&throwaway.home())?;
-        let built = loaded.build_images(&owner.identity.public(), printer).await?;
+        let built = loaded.build_images(&owner.identity.public(), &throwaway.home(), printer).await?;
         Ok(Self { loaded, built, owner })
     }
 
     /// Index of an entry among the ports of a module.
     fn entry(&self, module: &str, name: &str) -> Result<u16> {
-        let ports = &self.built.get(module).with_context(|| format!("no module {module}"))?.ports.ports;
+        let ports = &self.built.get(module).with_context(|| format!("no module {module}"))?.ports().ports;
         let index = ports.iter().position(|port| port.name == name).with_context(|| format!("no entry {name}"))?;
         Ok(u16::try_from(index)?)
     }
@@ -96,9 +96,9 @@ impl Rig {
     ) -> Result<Self> {
         let talk = Warnings(printer);
         let names: Vec<String> = images.loaded.descriptor.nodes.keys().cloned().collect();
-        let fleet = throwaway.start(&names, settings, &talk).await?;
+        let fleet = throwaway.start(&names, &settings, &talk).await?;
         let mut state = State::open(&throwaway.state(), &images.loaded.descriptor.application, None)?;
-        let target = resolve(&images.loaded.descriptor, &images.built, &mut state);
+        let target = resolve(&images.loaded.descriptor, &images.built, &fleet, &mut state)?;
         bring_up(Place { target: &target, fleet: &fleet, owner: &images.owner, talk: &talk }, &mut state).await?;
         let entry = |module: &str, name: &str| -> Result<Entry> {
             let node = fleet.node(module)?.clone();

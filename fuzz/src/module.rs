@@ -13,7 +13,7 @@ use veritee_ids::{
 };
 use veritee_module::Module;
 use veritee_seal::Secret;
-use veritee_session::{OwnerSession, Signer, activation_secret, agree, symmetric};
+use veritee_session::{Kdf, OwnerSession, Signer, Symmetric, agree};
 use veritee_wire::Layout;
 use veritee_wire::layout::{Frame, OperationName, RowName, Transcript};
 
@@ -228,8 +228,8 @@ impl Life {
         }
         if let Some(key) = self.key {
             let transcript = taken.reply.get(..Transcript::BYTES).expect("a transcript");
-            let secret = activation_secret(&Secret::new(key), transcript).expect("a sound statement");
-            self.session = symmetric(&secret, transcript, CipherId::Aes128Gcm).ok();
+            let known = Symmetric::new(Kdf::HkdfSha256, &Secret::new(key), transcript).expect("a sound statement");
+            self.session = Some(known.session(CipherId::Aes128Gcm));
             return;
         }
         let owner = owner();

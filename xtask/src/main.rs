@@ -61,11 +61,14 @@ enum Task {
     },
     /// Runs the golden vectors, from this repository or from a folder with files of the same names.
     Vectors {
-        /// `frames` or `spongent`; all of them without.
+        /// `frames`, `spongent` or `sancus`; all of them without.
         kind: Option<String>,
+        /// Folder of the vector files (also as `--folder`).
+        #[arg(conflicts_with = "folder")]
+        directory: Option<PathBuf>,
         /// Folder of the vector files.
-        #[arg(long, default_value = "testkit/vectors")]
-        folder: PathBuf,
+        #[arg(long)]
+        folder: Option<PathBuf>,
     },
     /// Exactly what continuous integration runs, with the minutes of each stage.
     Ci,
@@ -87,14 +90,14 @@ fn run() -> Result<()> {
     match Arguments::parse().task {
         Task::Check => check(),
         Task::Test => Stages::run(|stages| {
-            stages.stage("set up", setup::targets)?;
+            stages.stage("set up", set_up)?;
             stages.stage("test", tests)
         }),
         Task::Demo { duration, example } => demo::run(&example, &duration),
         Task::Tidy { ratchet } => tidy::run(ratchet),
         Task::Sizes { output, accept } => sizes::run(&output, accept),
         Task::Generate { check } => generate::run(check),
-        Task::Vectors { kind, folder } => vectors(kind.as_deref(), &folder),
+        Task::Vectors { kind, directory, folder } => vectors(kind.as_deref(), directory.or(folder)),
         Task::Ci => ci(),
     }
 }
@@ -112,7 +115,7 @@ fn check() -> Result<()> {
 
 fn ci() -> Result<()> {
     Stages::run(|stages| {
-        stages.stage("set up", setup::targets)?;
+        stages.stage("set up", set_up)?;
         stages.stage("format", format)?;
         stages.stage("tidy", || tidy::run(false))?;
         stages.stage("generated files", || generate::run(true))?;
@@ -121,6 +124,12 @@ fn ci() -> Result<()> {
         stages.stage("sizes", || sizes::run("text", false))?;
         stages.stage("test", tests)
     })
+}
+
+/// Everything that a fresh machine lacks.
+fn set_up() -> Result<()> {
+    setup::targets()?;
+    setup::compilers().map(|_| ())
 }
 
 fn format() -> Result<()> {
@@ -154,18 +163,29 @@ fn tests() -> Result<()> {
 const VECTORS: &[(&str, &str, &str)] =
     &[("frames", "veritee-conformance", "frames"), ("spongent", "veritee-spongent64", "vectors")];
 
-fn vectors(kind: Option<&str>, folder: &std::path::Path) -> Result<()> {
-    let known = |kind: &str| VECTORS.iter().any(|(name, ..)| *name == kind);
+/// Recordings of the Sancus hardware: a program of its own runs them, optimised.
+const SANCUS: &str = "sancus";
+
+fn vectors(kind: Option<&str>, folder: Option<PathBuf>) -> Result<()> {
+    let known = |kind: &str| kind == SANCUS || VECTORS.iter().any(|(name, ..)| *name == kind);
     anyhow::ensure!(
         kind.is_none_or(known),
-        "unknown kind of vectors {:?}; there are: frames, spongent",
+        "unknown kind of vectors {:?}; there are: frames, spongent, sancus",
         kind.unwrap_or_default()
     );
+    let own = folder.is_none();
+    let folder = folder.unwrap_or_else(|| PathBuf::from("testkit/vectors"));
     let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
     for (name, package, filter) in VECTORS.iter().filter(|(name, ..)| kind.is_none_or(|kind| kind == *name)) {
         println!("{name}");
         let folder = [("VERITEE_VECTORS", folder.as_os_str())];
         cargo_with(&["test", "--quiet", "--locked", "--package", package, "--", filter], &folder)?;
+    }
+    if kind.is_none_or(|kind| kind == SANCUS) {
+        println!("{SANCUS}");
+        let folder = if own || kind.is_none() { folder.join(SANCUS) } else { folder };
+        let folder = folder.to_str().context("the folder's name is not UTF-8")?;
+        cargo(&["run", "--quiet", "--locked", "--release", "--package", "veritee-golden", "--", folder])?;
     }
     Ok(())
 }

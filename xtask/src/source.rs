@@ -59,6 +59,18 @@ pub(crate) fn code_lines(text: &str) -> usize {
     count
 }
 
+/// Lines of C that count: not blank, not only a comment. A comment stands on lines of its own.
+pub(crate) fn c_lines(text: &str) -> usize {
+    let mut count = 0;
+    let mut comment = false;
+    for line in text.lines().map(str::trim) {
+        let opens = line.starts_with("/*") || line.starts_with("//");
+        count += usize::from(!line.is_empty() && !comment && !opens);
+        comment = (comment || line.starts_with("/*")) && !line.contains("*/");
+    }
+    count
+}
+
 /// A path as the repository names it.
 pub(crate) fn shown(path: &Path) -> String {
     let root = root().unwrap_or_default();

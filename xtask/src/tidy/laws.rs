@@ -71,6 +71,7 @@ fn backend_law(metadata: &Metadata, member: &Package, folder: &str) -> Vec<Strin
         .collect()
 }
 
+/// The backend of a folder; what all of them share is none.
 fn backend(folder: &str) -> Option<&str> {
-    folder.strip_prefix("backends/")?.split('/').next()
+    folder.strip_prefix("backends/")?.split('/').next().filter(|backend| *backend != "bare")
 }

@@ -379,6 +379,9 @@ impl Board {
         let next = hardware.peripherals.next_event().max(now + 1);
         let queued = hardware.peripherals.uarts[0].queued() > 0;
         let next = if queued { next.min(now + QUEUE_CYCLES) } else { next };
+        // An interrupt that waited for the instruction that switched the CPU off comes in the next cycle.
+        let wakes = self.cpu.status & alu::GIE != 0 && hardware.peripherals.interrupts() != 0;
+        let next = if wakes { now + 1 } else { next };
         hardware.cycle = next.min(limit);
         (next == u64::MAX).then_some(Stop::Asleep)
     }

@@ -1,6 +1,7 @@
 //! The freshness device of the board profile: values that were never given before.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The kind of a source, as FRCTL and the wire have it.
@@ -46,6 +47,20 @@ impl FreshnessSource for VolatileCounter {
     fn draw(&mut self) -> u128 {
         self.0 += 1;
         self.0.into()
+    }
+}
+
+/// A counter that outlives boards, of those that are one board to everybody outside: for tests.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedCounter(pub &'static AtomicU64);
+
+impl FreshnessSource for SharedCounter {
+    fn kind(&self) -> FreshnessKind {
+        FreshnessKind::Counter
+    }
+
+    fn draw(&mut self) -> u128 {
+        u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1
     }
 }
 

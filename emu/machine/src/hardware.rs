@@ -6,7 +6,7 @@ use crate::freshness::{Freshness, VolatileCounter};
 use crate::peripherals::dead_man::DeadMan;
 use crate::peripherals::{Peripherals, ProfileDevices};
 use veritee_msp430::decode::{self, UNKNOWN};
-use veritee_msp430::{Bus, Cpu, Instruction, alu, decode::kind};
+use veritee_msp430::{Bus, Cpu, Instruction, Packed, alu};
 use veritee_sancus_core::{Access, Memory, MemoryMap, Range, Unit};
 
 /// Words of the address space.
@@ -37,6 +37,9 @@ const SEVERAL: u8 = 255;
 /// The current owner when the next instruction needs the slow path.
 const UNSURE: u8 = 254;
 
+/// What stands for an instruction that must be decoded: its owner is never the current one.
+const FORGOTTEN: Packed = Instruction { owner: SEVERAL, ..UNKNOWN }.pack();
+
 /// A write to a peripheral that takes effect at the end of its cycle.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
@@ -52,7 +55,7 @@ pub(crate) struct Hardware {
     attributes: Box<[u8; WORDS]>,
     /// Takes the place of the attributes while a violation hides memory; the real ones are then here.
     veil: Box<[u8; WORDS]>,
-    code: Box<[Instruction; WORDS]>,
+    code: Box<[Packed; WORDS]>,
     /// The cycle in which the current instruction started.
     pub(crate) cycle: u64,
     /// The fast path ends here.
@@ -108,7 +111,7 @@ impl Hardware {
             memory: boxed(0),
             attributes: boxed(0),
             veil: boxed(attribute::HIDDEN),
-            code: boxed(UNKNOWN),
+            code: boxed(FORGOTTEN),
             cycle: 0,
             deadline: 0,
             owner: NOBODY,
@@ -150,7 +153,7 @@ impl Hardware {
 
     /// Sets the attributes of all words and forgets decoded instructions.
     fn mark(&mut self) {
-        self.code.fill(UNKNOWN);
+        self.code.fill(FORGOTTEN);
         let attributes = if self.violated { &mut self.veil } else { &mut self.attributes };
         for (word, attribute) in (0..=0x7fffu16).zip(attributes.iter_mut()) {
             let address = word << 1;
@@ -187,7 +190,7 @@ impl Hardware {
     /// Forgets decoded instructions that contain a word.
     fn forget(&mut self, address: u16) {
         for back in 0..3 {
-            self.code[usize::from((address >> 1).wrapping_sub(back) & 0x7fff)] = UNKNOWN;
+            self.code[usize::from((address >> 1).wrapping_sub(back) & 0x7fff)] = FORGOTTEN;
         }
     }
 
@@ -204,16 +207,16 @@ impl Hardware {
 
     /// The slow part of starting an instruction: decoding, and changes of module.
     #[inline(never)]
-    fn start(&mut self, address: u16) -> Instruction {
+    fn start(&mut self, address: u16) -> Packed {
         let owner = self.owner_at(address);
         self.transition(address);
         self.owner = if owner == SEVERAL { UNSURE } else { owner };
         if let Some(disturbance) = self.disturbed.take() {
-            return self.start_disturbed(address, disturbance);
+            return self.start_disturbed(address, disturbance).pack();
         }
         let place = usize::from(address >> 1);
-        if self.code[place].kind == kind::UNKNOWN {
-            let instruction = Instruction { owner, ..self.decode(address) };
+        if self.code[place] == FORGOTTEN {
+            let instruction = Instruction { owner, ..self.decode(address) }.pack();
             if address < self.rom.start {
                 return instruction;
             }
@@ -451,13 +454,13 @@ impl Memory for Hardware {
 
 impl Bus for Hardware {
     #[inline(always)]
-    fn instruction(&mut self, address: u16) -> Instruction {
-        let instruction = self.code[usize::from(address >> 1)];
-        if instruction.owner != self.owner || instruction.kind == kind::UNKNOWN {
+    fn instruction(&mut self, address: u16) -> Packed {
+        let packed = self.code[usize::from(address >> 1)];
+        if packed.owner() != self.owner {
             return self.start(address);
         }
         self.unit.pc = address;
-        instruction
+        packed
     }
 
     #[inline(always)]
@@ -527,8 +530,8 @@ impl Bus for Hardware {
         new & self.status_mask | old & 0x8000
     }
 
-    fn extension(&mut self, cpu: &mut Cpu, instruction: &Instruction) -> u32 {
-        self.command(cpu, instruction.word & 0xf)
+    fn extension(&mut self, cpu: &mut Cpu, word: u16) -> u32 {
+        self.command(cpu, word & 0xf)
     }
 }
 
@@ -546,7 +549,7 @@ impl Horizon<'_> {
 }
 
 impl Bus for Horizon<'_> {
-    fn instruction(&mut self, address: u16) -> Instruction {
+    fn instruction(&mut self, address: u16) -> Packed {
         self.hardware.instruction(address)
     }
 
@@ -578,8 +581,8 @@ impl Bus for Horizon<'_> {
         self.hardware.status(old, new, returning)
     }
 
-    fn extension(&mut self, cpu: &mut Cpu, instruction: &Instruction) -> u32 {
-        self.hardware.extension(cpu, instruction)
+    fn extension(&mut self, cpu: &mut Cpu, word: u16) -> u32 {
+        self.hardware.extension(cpu, word)
     }
 }
 

@@ -19,6 +19,6 @@ mod symbols;
 pub use board::{Board, RESET_CYCLES, Stop};
 pub use config::{Config, Generation, Profile, Security};
 pub use event::{Breach, Cause, Event, Kinds, Violation};
-pub use freshness::{FreshnessKind, FreshnessSource, VolatileCounter};
+pub use freshness::{FreshnessKind, FreshnessSource, SharedCounter, VolatileCounter};
 pub use symbols::Symbols;
 pub use veritee_sancus_core::{Range, Slot};

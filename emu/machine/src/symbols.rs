@@ -32,10 +32,11 @@ impl Symbols {
         self.modules.insert(text_start, name.to_owned());
     }
 
-    /// The name of a module.
+    /// The name of a module; without one, the name of what its text begins with.
     #[must_use]
     pub fn module(&self, text_start: u16) -> Option<&str> {
-        self.modules.get(&text_start).map(String::as_str)
+        let first = || self.symbols.iter().find(|symbol| symbol.address == text_start).map(|symbol| &symbol.name);
+        self.modules.get(&text_start).or_else(first).map(String::as_str)
     }
 
     /// An address, as `main+0x12` where there is a symbol in front of it.

@@ -71,6 +71,32 @@ fn sleeping_firmware_answers_bytes_and_costs_nothing() {
 }
 
 #[test]
+fn firmware_that_falls_asleep_over_a_waiting_interrupt_wakes_at_once() {
+    let mut code = begin();
+    serial_lines(&mut code);
+    // Interrupts are masked until the byte is there.
+    let wait = code.label();
+    code.two_bytes(Bit, Immediate(0x10), Absolute(0x81));
+    code.jump(Assembler::EQUAL, wait);
+    code.two(Bis, Immediate(0x18), Register(2));
+    code.two(Mov, Immediate(1), Absolute(0x0300));
+    let end = code.label();
+    code.jump(Assembler::ALWAYS, end);
+    let handler = code.here();
+    code.two_bytes(Mov, Immediate(0x10), Absolute(0x81));
+    // The status on the stack: it comes back awake.
+    code.two(Mov, Immediate(0), Absolute(0x4000 - 4));
+    code.reti();
+    let mut board = board_with(Config::default(), &code, &[(7, handler)]);
+    board.schedule_byte(1_000, b'x');
+    assert_eq!(board.run_until(5_000), Stop::Limit, "it does not sleep");
+    let cycle = |event: &Event| if let Event::Interrupt { cycle, .. } = event { Some(*cycle) } else { None };
+    let taken: Vec<u64> = board.take_events().iter().filter_map(cycle).collect();
+    assert!(matches!(taken[..], [cycle] if cycle < 2_500), "{taken:?}");
+    assert_eq!(board.memory(0x0300), 1);
+}
+
+#[test]
 fn byte_arrives_only_while_no_module_runs() {
     let module = 0x6000;
     let mut code = begin();

@@ -29,6 +29,8 @@ fn names_addresses_and_modules() {
     assert_eq!(symbols.address(0x5c12), "main+0x12");
     assert_eq!(symbols.address(0x0300), "0x0300");
     assert_eq!(symbols.module(0x5c20), Some("lamp"));
+    assert_eq!(symbols.module(0x5c00), Some("main"), "what its text begins with");
+    assert_eq!(symbols.module(0x5c02), None);
 }
 
 /// Puts a program header in front that also loads the file's own header, as linkers do.

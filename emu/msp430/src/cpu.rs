@@ -1,7 +1,10 @@
 //! The CPU: registers, the general code for all instructions, interrupts.
 
 use crate::alu::{self, Operation};
-use crate::decode::{Instruction, Mode, kind, operation, source_mode};
+use crate::decode::{Instruction, Mode, Packed, operation, source_mode};
+
+/// Cycles of every jump, taken or not.
+const JUMP_CYCLES: u32 = 2;
 
 /// The registers: 0 program counter, 1 stack pointer, 2 always zero here, 3 a register that
 /// instructions see as destination and base, 4 to 15.
@@ -12,7 +15,7 @@ pub type Registers = [u16; 16];
 /// Cycles (`at`) count from the start of the instruction. Addresses of words may be odd: memories ignore bit 0.
 pub trait Bus {
     /// The instruction at an address.
-    fn instruction(&mut self, address: u16) -> Instruction;
+    fn instruction(&mut self, address: u16) -> Packed;
     /// Reads a word.
     fn read_word(&mut self, address: u16, at: u32) -> u16;
     /// Reads a byte.
@@ -29,8 +32,8 @@ pub trait Bus {
     fn stack_pointer(&mut self, value: u16, at: u32);
     /// An instruction, or RETI, wrote the status register, which was `old`. Gives the value that it has then.
     fn status(&mut self, old: u16, new: u16, returning: bool) -> u16;
-    /// Executes an opcode of the group `0x1380`-`0x13FF`; the program counter is already behind it. Gives its cycles.
-    fn extension(&mut self, cpu: &mut Cpu, instruction: &Instruction) -> u32;
+    /// Executes an opcode (`word`) of the group `0x1380`-`0x13FF`; the program counter is already behind it. Gives its cycles.
+    fn extension(&mut self, cpu: &mut Cpu, word: u16) -> u32;
 }
 
 /// A CPU between two instructions.
@@ -54,55 +57,57 @@ impl Cpu {
     #[inline(always)]
     pub fn step<B: Bus>(&mut self, bus: &mut B) -> u32 {
         let instruction = bus.instruction(self.registers[0]);
-        self.execute(bus, &instruction)
+        self.execute(bus, instruction)
     }
 
     /// Executes an instruction which lies at the program counter.
     #[inline(always)]
-    pub fn execute<B: Bus>(&mut self, bus: &mut B, instruction: &Instruction) -> u32 {
-        self.registers[0] = self.registers[0].wrapping_add(u16::from(instruction.length));
+    pub fn execute<B: Bus>(&mut self, bus: &mut B, instruction: Packed) -> u32 {
+        self.registers[0] = self.registers[0].wrapping_add(u16::from(instruction.length()));
         self.dispatch(bus, instruction)
     }
 
-    /// Code for instructions that are not fused.
     #[inline(always)]
-    pub(crate) fn unfused<B: Bus>(&mut self, bus: &mut B, instruction: &Instruction) -> u32 {
-        let cycles = u32::from(instruction.cycles);
-        match instruction.kind {
-            kind::TWO => return self.two_operands(bus, instruction),
-            kind::ONE => return self.one_operand(bus, instruction),
-            kind::RETURN => {
-                self.registers[0] = bus.read_word(self.registers[1], 1) & !1;
-                self.set_stack_pointer(bus, self.registers[1].wrapping_add(2), 2);
-            }
-            kind::BRANCH => self.registers[0] = instruction.source_extension & !1,
-            kind::CALL => return cycles + self.call(bus, instruction.source_extension, cycles),
-            kind::PUSH => {
-                let value = self.registers[usize::from(instruction.source & 15)];
-                return cycles + self.push(bus, value, cycles);
-            }
-            kind::EXTENSION => return bus.extension(self, instruction),
-            jump => {
-                if alu::condition(jump & 7, self.status) {
-                    self.registers[0] = instruction.destination_extension & !1;
-                }
-            }
+    pub(crate) fn jump<const CONDITION: u8>(&mut self, instruction: Instruction) -> u32 {
+        if alu::condition(CONDITION, self.status) {
+            self.registers[0] = instruction.destination_extension & !1;
         }
-        cycles
+        JUMP_CYCLES
     }
 
     #[inline(always)]
-    pub(crate) fn push<B: Bus>(&mut self, bus: &mut B, value: u16, cycles: u32) -> u32 {
+    pub(crate) fn branch(&mut self, instruction: Instruction) -> u32 {
+        self.registers[0] = instruction.source_extension & !1;
+        instruction.cycles.into()
+    }
+
+    #[inline(always)]
+    pub(crate) fn return_from_call<B: Bus>(&mut self, bus: &mut B, instruction: Instruction) -> u32 {
+        self.registers[0] = bus.read_word(self.registers[1], 1) & !1;
+        self.set_stack_pointer(bus, self.registers[1].wrapping_add(2), 2);
+        instruction.cycles.into()
+    }
+
+    #[inline(always)]
+    pub(crate) fn push_register<B: Bus>(&mut self, bus: &mut B, instruction: Instruction) -> u32 {
+        let value = self.registers[usize::from(instruction.source & 15)];
+        let cycles = instruction.cycles.into();
+        cycles + self.push(bus, value, cycles)
+    }
+
+    #[inline(always)]
+    pub(crate) fn call<B: Bus>(&mut self, bus: &mut B, instruction: Instruction) -> u32 {
+        let cycles = instruction.cycles.into();
+        let stalled = self.push(bus, self.registers[0], cycles);
+        self.registers[0] = instruction.source_extension & !1;
+        cycles + stalled
+    }
+
+    #[inline(always)]
+    fn push<B: Bus>(&mut self, bus: &mut B, value: u16, cycles: u32) -> u32 {
         let pointer = self.registers[1].wrapping_sub(2);
         self.set_stack_pointer(bus, pointer, cycles - 2);
         bus.write_word(pointer, value, cycles)
-    }
-
-    #[inline(always)]
-    fn call<B: Bus>(&mut self, bus: &mut B, target: u16, cycles: u32) -> u32 {
-        let stalled = self.push(bus, self.registers[0], cycles);
-        self.registers[0] = target & !1;
-        stalled
     }
 
     /// Sets the stack pointer, as the hardware does it: always even, and seen by the bus.
@@ -129,7 +134,7 @@ impl Cpu {
     }
 
     /// The source operand; its address, if it is in memory.
-    fn source<B: Bus>(&mut self, bus: &mut B, instruction: &Instruction, byte: bool) -> (u16, Option<u16>) {
+    fn source<B: Bus>(&mut self, bus: &mut B, instruction: Instruction, byte: bool) -> (u16, Option<u16>) {
         let read = |bus: &mut B, address: u16, at: u32| {
             if byte { u16::from(bus.read_byte(address, at)) } else { bus.read_word(address, at) }
         };
@@ -157,7 +162,7 @@ impl Cpu {
 
     /// Autoincrement. It comes last: the destination still sees the old value, and wins over it.
     #[inline(always)]
-    pub(crate) fn increment<B: Bus>(&mut self, bus: &mut B, instruction: &Instruction, byte: bool) {
+    pub(crate) fn increment<B: Bus>(&mut self, bus: &mut B, instruction: Instruction, byte: bool) {
         let register = usize::from(instruction.source & 15);
         let size = if byte && register != 1 { 1 } else { 2 };
         let value = self.registers[register].wrapping_add(size);
@@ -166,7 +171,8 @@ impl Cpu {
 
     /// The general code for two operands.
     #[inline(never)]
-    fn two_operands<B: Bus>(&mut self, bus: &mut B, instruction: &Instruction) -> u32 {
+    pub(crate) fn two_operands<B: Bus>(&mut self, bus: &mut B, packed: Packed) -> u32 {
+        let instruction = packed.unpack();
         let word = instruction.word;
         let (operation, byte) = (operation(word), word & 0x40 != 0);
         let cycles = u32::from(instruction.cycles);
@@ -219,7 +225,8 @@ impl Cpu {
 
     /// The general code for one operand.
     #[inline(never)]
-    fn one_operand<B: Bus>(&mut self, bus: &mut B, instruction: &Instruction) -> u32 {
+    pub(crate) fn one_operand<B: Bus>(&mut self, bus: &mut B, packed: Packed) -> u32 {
+        let instruction = packed.unpack();
         let (word, cycles) = (instruction.word, u32::from(instruction.cycles));
         let byte = word & 0x40 != 0;
         match word >> 7 & 7 {
@@ -233,7 +240,7 @@ impl Cpu {
     }
 
     /// PUSH and CALL: the stack pointer is decremented before the source is looked at, even if that is the stack pointer.
-    fn push_or_call<B: Bus>(&mut self, bus: &mut B, instruction: &Instruction, calls: bool) -> u32 {
+    fn push_or_call<B: Bus>(&mut self, bus: &mut B, instruction: Instruction, calls: bool) -> u32 {
         let byte = instruction.word & 0x40 != 0;
         let pointer = self.registers[1].wrapping_sub(2);
         let at = u32::from(instruction.cycles);
@@ -249,7 +256,7 @@ impl Cpu {
         stall
     }
 
-    fn increment_if<B: Bus>(&mut self, bus: &mut B, instruction: &Instruction, byte: bool) {
+    fn increment_if<B: Bus>(&mut self, bus: &mut B, instruction: Instruction, byte: bool) {
         if source_mode(instruction.word) == Mode::Increment {
             self.increment(bus, instruction, byte);
         }
@@ -266,7 +273,7 @@ impl Cpu {
     }
 
     /// RRC, SWPB, RRA, SXT.
-    fn shift<B: Bus>(&mut self, bus: &mut B, instruction: &Instruction, number: u16, byte: bool) -> u32 {
+    fn shift<B: Bus>(&mut self, bus: &mut B, instruction: Instruction, number: u16, byte: bool) -> u32 {
         let (value, address) = self.source(bus, instruction, byte);
         let (result, flags) = match number {
             0 => alu::rotate_through_carry(byte, value, self.status),

@@ -70,6 +70,82 @@ pub struct Instruction {
     pub destination_extension: u16,
 }
 
+/// An instruction in one number, which a processor loads at once and keeps in registers. Code for a kind of instruction takes
+/// out of it what that kind needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Packed(u128);
+
+impl Packed {
+    /// Which code executes it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn kind(self) -> u8 {
+        self.0.to_le_bytes()[0]
+    }
+
+    /// What the bus left there.
+    #[inline(always)]
+    #[must_use]
+    pub const fn owner(self) -> u8 {
+        self.0.to_le_bytes()[1]
+    }
+
+    /// Bytes: 2, 4 or 6.
+    #[inline(always)]
+    #[must_use]
+    pub const fn length(self) -> u8 {
+        self.0.to_le_bytes()[2]
+    }
+
+    /// The instruction that was packed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn unpack(self) -> Instruction {
+        let [kind, owner, length, cycles, source, destination, rest @ ..] = self.0.to_le_bytes();
+        Instruction {
+            kind,
+            source,
+            destination,
+            length,
+            cycles,
+            owner,
+            word: u16::from_le_bytes([rest[0], rest[1]]),
+            source_extension: u16::from_le_bytes([rest[2], rest[3]]),
+            destination_extension: u16::from_le_bytes([rest[4], rest[5]]),
+        }
+    }
+}
+
+impl Instruction {
+    /// All fields in one number.
+    #[must_use]
+    pub const fn pack(self) -> Packed {
+        let [w0, w1] = self.word.to_le_bytes();
+        let [s0, s1] = self.source_extension.to_le_bytes();
+        let [d0, d1] = self.destination_extension.to_le_bytes();
+        let head = [self.kind, self.owner, self.length, self.cycles, self.source, self.destination];
+        let [kind, owner, length, cycles, source, destination] = head;
+        Packed(u128::from_le_bytes([
+            kind,
+            owner,
+            length,
+            cycles,
+            source,
+            destination,
+            w0,
+            w1,
+            s0,
+            s1,
+            d0,
+            d1,
+            0,
+            0,
+            0,
+            0,
+        ]))
+    }
+}
+
 /// What stands for words that were not decoded yet.
 pub const UNKNOWN: Instruction = Instruction {
     kind: kind::UNKNOWN,

@@ -1,6 +1,6 @@
 //! An MSP430 CPU that knows only a [`Bus`]: registers, instructions, cycles.
 //!
-//! [`decode()`] turns words into an [`Instruction`], which a bus may keep; [`Cpu::step`] executes one and says what it cost;
+//! [`decode()`] turns words into an [`Instruction`], which a bus may keep, [`Packed`]; [`Cpu::step`] executes one and says what it cost;
 //! [`alu`] is the arithmetic with its flags; [`assembler`] writes instructions for tests; [`disassemble()`] writes them for people.
 //!
 //! 1. The CPU has no clock. Each bus access carries its cycle, counted from the start of the instruction.
@@ -21,5 +21,5 @@ mod disassemble;
 mod fused;
 
 pub use cpu::{Bus, Cpu, Registers};
-pub use decode::{Instruction, decode};
+pub use decode::{Instruction, Packed, decode};
 pub use disassemble::disassemble;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use veritee_msp430::decode::{FUSED, kind};
-use veritee_msp430::{Bus, Cpu, Instruction, decode, disassemble};
+use veritee_msp430::{Bus, Cpu, Instruction, Packed, decode, disassemble};
 
 /// Memory without rights or devices; program memory from `0x5C00` on.
 #[derive(Default)]
@@ -26,8 +26,8 @@ impl Flat {
 }
 
 impl Bus for Flat {
-    fn instruction(&mut self, address: u16) -> Instruction {
-        decode(address, [0, 2, 4].map(|offset| self.word(address.wrapping_add(offset))))
+    fn instruction(&mut self, address: u16) -> Packed {
+        decode(address, [0, 2, 4].map(|offset| self.word(address.wrapping_add(offset)))).pack()
     }
     fn read_word(&mut self, address: u16, _: u32) -> u16 {
         self.word(address)
@@ -52,7 +52,7 @@ impl Bus for Flat {
     fn status(&mut self, _: u16, new: u16, _: bool) -> u16 {
         new & 0x1bf
     }
-    fn extension(&mut self, _: &mut Cpu, _: &Instruction) -> u32 {
+    fn extension(&mut self, _: &mut Cpu, _: u16) -> u32 {
         7
     }
 }
@@ -419,6 +419,7 @@ fn fused_and_general_code_agree() {
         cpu.status = random() & 0x107;
         let words = [word, random(), random()];
         let instruction = decode(0x6000, words);
+        assert_eq!(instruction.pack().unpack(), instruction);
         for address in [4, 5, 6].map(|register: usize| cpu.registers[register]) {
             bus.set(address, random());
         }
@@ -426,9 +427,9 @@ fn fused_and_general_code_agree() {
             continue;
         }
         let (mut other, mut other_bus) = (cpu.clone(), Flat { bytes: bus.bytes.clone(), ..Flat::default() });
-        let cycles = cpu.execute(&mut bus, &instruction);
+        let cycles = cpu.execute(&mut bus, instruction.pack());
         let general = Instruction { kind: kind::TWO, ..instruction };
-        assert_eq!(other.execute(&mut other_bus, &general), cycles, "{}", disassemble(0x6000, words));
+        assert_eq!(other.execute(&mut other_bus, general.pack()), cycles, "{}", disassemble(0x6000, words));
         assert_eq!((cpu.registers, cpu.status), (other.registers, other.status), "{}", disassemble(0x6000, words));
         assert_eq!(bus.bytes, other_bus.bytes, "{}", disassemble(0x6000, words));
         assert_eq!(bus.writes, other_bus.writes);

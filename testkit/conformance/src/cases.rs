@@ -1,6 +1,10 @@
 //! The rules of the protocol, a case each.
 
 use crate::Start;
+use crate::delegated::{
+    a_delegate_opens_the_epochs_that_he_was_given, a_repeated_challenge_opens_nothing_again,
+    an_owners_half_of_low_order_is_refused, delegations_for_others_and_old_ones_are_refused,
+};
 use crate::desk::{Desk, Line, NO_OPERATION};
 use crate::probe::{ADD, ASK, BURST, DOUBLE, FAILED, LATE, RELAY, START, SUM};
 use veritee_ids::{
@@ -43,7 +47,12 @@ cases! {
     requests_of_a_session_are_numbered,
     a_repeated_request_is_answered_again_but_not_executed_again,
     sessions_never_share_keys,
+    nothing_of_another_life_is_taken,
     a_stranger_cannot_open_a_session,
+    a_delegate_opens_the_epochs_that_he_was_given,
+    delegations_for_others_and_old_ones_are_refused,
+    a_repeated_challenge_opens_nothing_again,
+    an_owners_half_of_low_order_is_refused,
     a_new_session_touches_no_connection,
     late_is_entered_once_between_two_events,
     a_frozen_module_rests_and_thaws,
@@ -398,6 +407,20 @@ fn sessions_never_share_keys(start: Start<'_>) {
     assert_ne!(desk.session.id(), first, "the same challenge gives another session");
     assert!(desk.status().rows.is_empty());
     assert_eq!(desk.enter(Op::Control, &old.bytes).result.status, Status::Refused);
+}
+
+/// After a reload or a reset: the same module, with the same keys where the platform has any, in another life.
+fn nothing_of_another_life_is_taken(start: Start<'_>) {
+    let challenge = [6; 16];
+    let mut first = adder(start);
+    let set = first.session.request(ControlKind::SetKey, &first.key(&SUM_LINE, 1, PriorEpoch::None, 0));
+    assert!(first.send(&set).is_some());
+    let evidence = first.enter(Op::Attest, &challenge).reply;
+    let mut second = Desk::active(start);
+    assert_ne!(second.enter(Op::Attest, &challenge).reply, evidence, "evidence names the life that it is of");
+    second.reopen([1; 16]);
+    assert_eq!(second.enter(Op::Control, &set.bytes).result.status, Status::Refused);
+    assert!(second.status().rows.is_empty(), "it has none of the first one's connections");
 }
 
 fn a_stranger_cannot_open_a_session(start: Start<'_>) {

@@ -194,6 +194,19 @@ impl Desk {
         self.session = session;
     }
 
+    /// Attests and gives the transcript with the agreement key; `None` on symmetric platforms.
+    ///
+    /// # Panics
+    /// When the probe does not attest.
+    pub fn attest(&mut self, challenge: [u8; 16]) -> Option<Vec<u8>> {
+        if self.subject.module_key().is_some() {
+            return None;
+        }
+        let taken = take_apart(&self.subject.enter(Op::Attest, &challenge));
+        assert_eq!(taken.result.status, Status::Accepted);
+        Some(self.subject.transcript(&taken.reply))
+    }
+
     /// Enters the probe.
     pub fn enter(&mut self, op: Op, input: &[u8]) -> Taken {
         take_apart(&self.subject.enter(op, input))

@@ -6,6 +6,7 @@
 #![expect(clippy::missing_panics_doc, reason = "test support: a panic is a failed test")]
 
 pub mod cases;
+mod delegated;
 pub mod desk;
 pub mod subjects;
 

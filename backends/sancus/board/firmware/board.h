@@ -10,7 +10,7 @@ enum {
     LINE_VERSION = 1,
     PAYLOAD_BYTES = 640,
     INPUT_BYTES = 512,
-    RING_BYTES = 3072,
+    RING_BYTES = 4608, /* twice the most that the core in a module asks for, so that it finds room when the ring is empty */
     RESULT_BYTES = 20, /* a bare result record: the least that an output needs */
     MODULES = 8,       /* beside the drivers */
     HANDLES = 16,

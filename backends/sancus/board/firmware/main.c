@@ -77,8 +77,9 @@ static int receive_frame(void)
         request.payload[index] = (uint8_t)byte;
         sum = crc(sum, request.payload[index]);
     }
-    int low = receive(), high = receive();
-    if (low < 0 || high < 0)
+    int low = receive();
+    int high = low < 0 ? low : receive();
+    if (high < 0)
         return 0;
     request.crc = (uint16_t)low | (uint16_t)high << 8;
     return request.crc == sum;

@@ -18,8 +18,8 @@ enum {
     CYCLES_A_BIT = 69, /* 115,200 baud at 8 MHz */
 };
 
-/* Looks at the line until a quarter of a second has passed: one look is about 25 cycles. */
-static const uint32_t looks = 80000;
+/* Looks at the line until a quarter of a second has passed: one look is 31 cycles. */
+static const uint32_t looks = 64500;
 
 void serial_start(void)
 {

@@ -71,5 +71,6 @@ impl Declared {
     }
 }
 
-/// Half of the firmware's ring.
-const ROOM_MOST: u16 = 1536;
+/// Half of the firmware's ring, and all that the core in C ever asks for (`VT_OUTPUT_BYTES`): with less, rows could be added that
+/// leave no room for anything any more, not even for the request that removes them.
+const ROOM_MOST: u16 = 2304;

@@ -1,11 +1,11 @@
 //! Building a module: compile, learn its sizes, place.
 
 use crate::declared::PORTS;
-use crate::elf::{Elf, unexpected};
+use crate::elf::Elf;
 use crate::error::system;
 use crate::script::{self, ModuleLayout};
 use crate::tools::{Compilation, Tools};
-use crate::{Declared, ImageError, Linked};
+use crate::{Declared, ImageError, Linked, Memory};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -237,14 +237,33 @@ impl Relocatable {
 
     fn link(&self, tools: &Tools, text: u16, secret: u16) -> Result<Linked, ImageError> {
         let layout = ModuleLayout { text, secret, stack: self.stack_bytes, outside: &self.outside };
-        let bytes = link(tools, &self.name, &self.object, &script::module(&layout))?;
-        let elf = Elf::parse(&self.name, &bytes)?;
-        for (section, most) in [(".text", 0x1_0000 - u64::from(text)), (".bss", 0x1_0000 - u64::from(secret))] {
-            if elf.length(section) >= most {
-                return Err(unexpected(&self.name, "it is larger than a 16-bit memory"));
+        let script = script::module(&layout);
+        match link(tools, &self.name, (&self.object, &script), &[]) {
+            Ok(bytes) => {
+                let elf = Elf::parse(&self.name, &bytes)?;
+                self.within(&elf, [0x1_0000 - u32::from(text), 0x1_0000 - u32::from(secret)])?;
+                elf.module(&self.outside)
+            }
+            // Addresses beyond the end of memory: how long it is says more than every one of them.
+            Err(ImageError::Tool { said, .. }) if BEYOND.iter().any(|words| said.contains(words)) => {
+                let bytes = link(tools, &self.name, (&self.object, &script), &["--noinhibit-exec"])?;
+                let memory = Memory::default();
+                self.within(&Elf::parse(&self.name, &bytes)?, [u32::from(memory.rom), u32::from(memory.ram)])?;
+                Err(ImageError::Tool { module: self.name.clone(), said })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Text and secret section are shorter than these bytes.
+    fn within(&self, elf: &Elf<'_>, [text, secret]: [u32; 2]) -> Result<(), ImageError> {
+        for (name, section, free) in [(".text", "text", text), (".bss", "secret section", secret)] {
+            let needed = u32::try_from(elf.length(name)).unwrap_or(u32::MAX);
+            if needed >= free {
+                return Err(ImageError::TooBig { module: self.name.clone(), section, needed, free });
             }
         }
-        elf.module(&self.outside)
+        Ok(())
     }
 }
 
@@ -258,11 +277,11 @@ pub(crate) fn link_device(
     tools.compile(&Compilation { module: name, source, object: &object, includes: &includes, defines: &[] })?;
     let outside = [("vt_driver_id".to_owned(), driver_id)];
     let object = fs::read(&object).map_err(system("read the compiled module"))?;
-    let bytes = link(tools, name, &object, &script::device(text, &outside))?;
+    let bytes = link(tools, name, (&object, &script::device(text, &outside)), &[])?;
     Elf::parse(name, &bytes)?.device(secret, &outside)
 }
 
-fn link(tools: &Tools, name: &str, object: &[u8], script: &str) -> Result<Vec<u8>, ImageError> {
+fn link(tools: &Tools, name: &str, (object, script): (&[u8], &str), options: &[&str]) -> Result<Vec<u8>, ImageError> {
     let folder = TempDir::new().map_err(system("make a temporary folder"))?;
     let path = |name: &str| folder.path().join(name);
     fs::write(path("module.o"), object).map_err(system("write the compiled module"))?;
@@ -277,7 +296,7 @@ fn link(tools: &Tools, name: &str, object: &[u8], script: &str) -> Result<Vec<u8
         "module.elf",
         "module.o",
     ];
-    tools.link(name, folder.path(), arguments)?;
+    tools.link(name, folder.path(), arguments.iter().chain(options))?;
     fs::read(path("module.elf")).map_err(system("read the linked module"))
 }
 
@@ -294,6 +313,8 @@ fn c_files(folder: &Path) -> Result<Vec<PathBuf>, ImageError> {
     Ok(files)
 }
 
+/// What the linker says of addresses that do not fit.
+const BEYOND: [&str; 2] = ["out of range", "overlaps with"];
 /// Somewhere: no size depends on where.
 const TRIAL_TEXT: u16 = 0x4000;
 const TRIAL_SECRET: u16 = 0x0200;

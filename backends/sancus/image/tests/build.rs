@@ -100,6 +100,20 @@ fn a_module_that_is_too_big_says_by_how_much() {
 }
 
 #[test]
+fn a_module_beyond_all_memory_says_how_long_it_is() {
+    let sizes = [
+        ("const unsigned char table[60000] = { 1 };", "its text needs 60"),
+        ("static unsigned char table[65000];", "its secret section needs 65"),
+    ];
+    for (table, expected) in sizes {
+        let code = format!("{table}\n{ENTER} {{ return table[op] + (unsigned)&table[input]; }}");
+        let error = build(&code).unwrap_err();
+        assert!(matches!(error, ImageError::TooBig { .. }), "{error}");
+        assert!(error.to_string().contains(expected) && !error.to_string().contains('\n'), "{error}");
+    }
+}
+
+#[test]
 fn odd_addresses_and_the_end_of_memory_are_refused() {
     for place in [place(0x8001, 0x2000), place(0x8000, 0x2001), place(0xfff0, 0x2000), place(0x8000, 0xfff0)] {
         assert!(matches!(probe().place(tools(), place), Err(ImageError::Address { .. })), "{place:x?}");

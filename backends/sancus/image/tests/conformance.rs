@@ -7,14 +7,17 @@ mod rig;
 use rig::attacker::{Attacker, End, Entry};
 use rig::{image, module_key, root, tools};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 use veritee_c_core::{short_form, short_form_carries};
 use veritee_conformance::{CASES, Subject, run_all};
 use veritee_ids::{CipherId, Op};
-use veritee_machine::Profile;
+use veritee_machine::{Profile, SharedCounter};
 use veritee_sancus_image::{BoardImage, Linked, ModuleSource, Placement};
 use veritee_session::Kdf;
 
 const VENDOR: u16 = 7;
+/// All boards of the suite are one board, reset: its persistent counter goes on.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 /// Memory for what goes in and out, above the module's secret section.
 const INPUT: u16 = 0x2c00;
 const OUTPUT: u16 = 0x3000;
@@ -49,6 +52,7 @@ struct OnBoard {
 impl OnBoard {
     fn new() -> Self {
         let mut attacker = Attacker::on(Profile::Veritee, plain());
+        attacker.board.set_freshness(SharedCounter(&COUNT));
         // One case emits a hundred thousand events in one entry.
         attacker.patience = 2_000_000_000;
         assert_ne!(attacker.enable(probe(), VENDOR), 0);

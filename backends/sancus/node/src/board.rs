@@ -124,8 +124,8 @@ impl Board {
     /// Notes that the board does not answer. Modules on it may live on; those that are to end count as ended.
     fn down(&self, fault: &Fault) {
         let trouble = match fault {
-            Fault::Open(error) => format!("cannot open it: {error}; {}", advice(error)),
-            Fault::Line(LineError::Port(error)) => format!("{error}; {}", advice(error)),
+            Fault::Open(error) => format!("cannot open it: {error}; {}", advice(&self.config.port, error)),
+            Fault::Line(LineError::Port(error)) => format!("{error}; {}", advice(&self.config.port, error)),
             Fault::Line(LineError::Silent) => {
                 format!("it does not answer; check power, cable and baud rate ({})", self.config.baud)
             }

@@ -55,11 +55,12 @@ impl Hosted for Instance {
         if !guest.lives() || guest.calls.len() >= CALLS_MAX {
             return Err(Full);
         }
-        let bytes = if op == Op::Event { shorten(input) } else { Some(input.to_vec()) };
+        let bytes = if op == Op::Event { shorten(input) } else { Ok(input.to_vec()) };
         let input = match bytes {
-            Some(bytes) if bytes.len() <= input_max.min(INPUT_BYTES_MAX) => Input::Enter { op: op.code(), bytes },
+            Ok(bytes) if bytes.len() <= input_max.min(INPUT_BYTES_MAX) => Input::Enter { op: op.code(), bytes },
             // The board has no room for it, now or ever.
-            _ => Input::Answered(Status::Refused),
+            Ok(_) => Input::Answered(Status::Refused),
+            Err(status) => Input::Answered(status),
         };
         guest.calls.push_back(Call { number: call, input });
         Ok(())
@@ -100,6 +101,11 @@ impl Hosted for Instance {
             drop(state);
             self.board.ring();
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let state = self.board.state();
+        (!state.trouble.is_empty()).then(|| self.board.describe(&state.trouble))
     }
 
     fn death(&mut self) -> Option<Death> {

@@ -118,12 +118,16 @@ fn serial(path: &str, baud: u32) -> io::Result<OwnedFd> {
 }
 
 /// What a person can do about a port that does not open.
-pub(crate) fn advice(error: &io::Error) -> &'static str {
+pub(crate) fn advice(port: &str, error: &io::Error) -> &'static str {
     match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            if port.starts_with("unix:") || port.starts_with("tcp:") =>
+        {
+            "does the emulator run there?"
+        }
         io::ErrorKind::NotFound => "is it plugged in, and is this its name? /dev/serial/by-id has stable names",
         io::ErrorKind::PermissionDenied => "may the node's user open it? Usually the group dialout may",
         io::ErrorKind::ResourceBusy => "only one program can have it: end the other one",
-        io::ErrorKind::ConnectionRefused => "does the emulator run there?",
         _ => "check cable and power",
     }
 }

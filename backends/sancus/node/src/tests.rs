@@ -6,7 +6,7 @@ use crate::message;
 use crate::ring::Ring;
 use crate::short::shorten;
 use proptest::prelude::*;
-use veritee_ids::{ConnectionId, Counter, Epoch, FrameKind};
+use veritee_ids::{ConnectionId, Counter, Epoch, FrameKind, Status};
 use veritee_wire::Layout;
 use veritee_wire::layout::Frame;
 
@@ -68,8 +68,8 @@ fn an_event_to_a_board_has_six_bytes_before_its_body() {
     assert_eq!(short[..6], [9, 2 | (3 << 2), 8, 7, 6, 5]);
     assert_eq!(short[6..], [0x5a; 24], "body and tag as they were");
     input[1] = 1;
-    assert_eq!(shorten(&input), None, "a board has no row 265");
-    assert_eq!(shorten(&input[..30]), None, "not a frame");
+    assert_eq!(shorten(&input), Err(Status::Busy), "a board has no row 265");
+    assert_eq!(shorten(&input[..30]), Err(Status::Malformed), "not a frame");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn an_input_that_no_board_takes_is_refused_in_its_turn() {
     module.push(4, &[4; 8]);
     module.hosted.flush();
     let seen: Vec<_> = module.pull(4).into_iter().map(|seen| (seen.call, seen.status)).collect();
-    let expected = [(1, Status::Accepted), (2, Status::Refused), (3, Status::Refused), (4, Status::Accepted)];
+    let expected = [(1, Status::Accepted), (2, Status::Refused), (3, Status::Malformed), (4, Status::Accepted)];
     assert_eq!(seen, expected);
     assert_eq!(board.executed().len(), 2);
 }

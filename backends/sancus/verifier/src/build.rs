@@ -17,7 +17,10 @@ pub(crate) fn module(order: &BuildOrder<'_>) -> Result<BuiltImage, PlatformError
     let compiled = compiled.map_err(|error| failed(order.module, error))?;
     let table = compiled.declared().map(Declared::port_table).unwrap_or_default();
     let ports = PortTable::decode(&table).map_err(|_| bad(order.module, "its port table is malformed"))?;
-    let path = place_for(order.target, &format!("{}.module", order.module))?;
+    // Modules of one name from other sources are other modules.
+    let path = place_for(order.target, &short(order.source.as_os_str().as_encoded_bytes()))?;
+    let path = path.join(format!("{}.module", order.module));
+    make_for(&path)?;
     compiled.save(&path).map_err(|error| failed(order.module, error))?;
     Ok(BuiltImage { path, measurement: Vec::new(), ports, key: None })
 }
@@ -61,10 +64,22 @@ pub(crate) fn keep(target: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, P
 }
 
 fn place_for(target: &Path, name: &str) -> Result<PathBuf, PlatformError> {
-    let folder = target.join("veritee").join("sancus");
-    let made = std::fs::create_dir_all(&folder);
-    made.map_err(|source| PlatformError::System { action: format!("make {}", folder.display()), source })?;
-    Ok(folder.join(name))
+    let path = target.join("veritee").join("sancus").join(name);
+    make_for(&path)?;
+    Ok(path)
+}
+
+/// Makes the folder of a file.
+fn make_for(path: &Path) -> Result<(), PlatformError> {
+    let folder = path.parent().unwrap_or(path);
+    let made = std::fs::create_dir_all(folder);
+    made.map_err(|source| PlatformError::System { action: format!("make {}", folder.display()), source })
+}
+
+/// A name for these bytes.
+pub(crate) fn short(bytes: &[u8]) -> String {
+    let hash = veritee_seal::sha256(bytes);
+    crate::record::hex(hash.get(..4).unwrap_or_default())
 }
 
 fn name_of(path: &Path) -> String {

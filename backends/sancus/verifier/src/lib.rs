@@ -72,7 +72,8 @@ impl OwnerPlatform for SancusOwner {
     fn place(&self, image: &BuiltImage, placement: Placement<'_>) -> Result<BuiltImage, PlatformError> {
         let vendor: VendorKey = record::read(&placement.credential.0)?;
         let (bytes, identity) = build::place(image, placement.place, vendor.vendor)?;
-        let path = image.path.with_extension("image");
+        // The same module at another place, or for another board, is another image.
+        let path = image.path.with_extension(format!("{}.image", build::short(&bytes)));
         let written = std::fs::write(&path, bytes);
         written.map_err(|source| PlatformError::System { action: format!("write {}", path.display()), source })?;
         Ok(BuiltImage {

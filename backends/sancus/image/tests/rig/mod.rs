@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod attacker;
+pub(crate) mod bench;
 pub(crate) mod line;
 
 use object::{Object, ObjectSection, SectionKind};

@@ -12,6 +12,9 @@ mod runner;
 mod service;
 mod software;
 
+// Tests inside and outside share a file.
+#[cfg(test)]
+extern crate self as veritee_sgx_node;
 #[cfg(test)]
 mod tests;
 

@@ -9,5 +9,8 @@ use veritee_conformance::{CASES, run_all};
 
 #[test]
 fn sgx_conforms() {
+    if !images::run_here() {
+        return;
+    }
     assert_eq!(run_all(&|| Box::new(Enclave::start(&images::probe()))).len(), CASES.len());
 }

@@ -25,6 +25,9 @@ fn refused(image: &[u8], reason: &str) {
 
 #[test]
 fn a_changed_image_is_refused_with_its_reason() {
+    if !images::run_here() {
+        return;
+    }
     let sound = images::probe();
     drop(Enclave::start(&sound));
     let flipped = |at: usize| {
@@ -53,6 +56,9 @@ fn a_changed_image_is_refused_with_its_reason() {
 
 #[test]
 fn an_image_that_was_signed_wrongly_is_refused() {
+    if !images::run_here() {
+        return;
+    }
     let contents = SgxImage::read(&images::probe()).expect("sound").contents;
     refused(&images::signed(&contents, |bytes| bytes[928] |= 2), "SGX_INVALID_ATTRIBUTE: it was signed for debugging");
     refused(&images::signed(&contents, |bytes| bytes[944] &= !2), "SGX_INVALID_ATTRIBUTE: its signer leaves debugging");
@@ -148,6 +154,9 @@ fn hostile() -> Vec<u8> {
 
 #[test]
 fn an_enclave_that_misbehaves_is_contained_and_named() {
+    if !images::run_here() {
+        return;
+    }
     let image = hostile();
     let killed = "signal 31 (SIGSYS): the module tried a system call that the sandbox refuses";
     let cases = [
@@ -175,6 +184,9 @@ fn an_enclave_that_misbehaves_is_contained_and_named() {
 
 #[test]
 fn a_daemon_takes_a_living_enclave_over() {
+    if !images::run_here() {
+        return;
+    }
     let mut enclave = Enclave::start(&images::probe());
     let before = take_apart(&enclave.enter(Op::Attest, &[1; 16])).reply;
     let adopted = platform().adopt(enclave.folder.path()).expect("it lives");
@@ -185,6 +197,9 @@ fn a_daemon_takes_a_living_enclave_over() {
 
 #[test]
 fn runners_hold_no_keys_and_end_with_their_service() {
+    if !images::run_here() {
+        return;
+    }
     let enclave = Enclave::start(&images::probe());
     let pid = std::fs::read_to_string(enclave.folder.path().join("pid")).expect("a pid");
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives").count();
@@ -195,6 +210,9 @@ fn runners_hold_no_keys_and_end_with_their_service() {
 
 #[test]
 fn loading_and_attesting_is_quick() {
+    if !images::run_here() {
+        return;
+    }
     let image = images::probe();
     drop(Enclave::start(&image));
     let best = (0..5).map(|_| {

@@ -7,6 +7,15 @@ use veritee_platform::{BuildOrder, BuiltImage, Language};
 use veritee_sgx_format::{Contents, EnclaveLayout, PAGE, Page, PageKind, Sigstruct, image, sgxs};
 use veritee_sgx_image::{SgxBuilder, SigningKey};
 
+/// Whether images of SGX can run on this machine; says in one line why not.
+pub(crate) fn run_here() -> bool {
+    let supported = veritee_sgx_node::SgxPlatform::software_supported();
+    if let Err(reason) = &supported {
+        println!("skipped: {reason}");
+    }
+    supported.is_ok()
+}
+
 pub(crate) fn target() -> PathBuf {
     let program = std::env::current_exe().expect("a test has a program");
     let debug = program.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));

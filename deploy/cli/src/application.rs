@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use veritee_exec::build::build_all;
 use veritee_exec::cost::Seen;
-use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, leave, open_desk};
+use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, leave, look_desk};
 use veritee_exec::fleet::{Fleet, Node};
 use veritee_exec::home::Home;
 use veritee_exec::provider::RemoteProvider;
 use veritee_exec::resolve::{Body, Built, BuiltModule, boards, check_ports, resolve, sources};
-use veritee_exec::settle::settle;
+use veritee_exec::settle::{Changes, settle};
 use veritee_exec::state::State;
 use veritee_exec::throwaway::Throwaway;
 use veritee_exec::{ExecError, Talk, hex, observe, resolve as resolving};
@@ -206,13 +206,13 @@ impl Ready {
     }
 
     /// Locks the state and resolves the descriptor with it.
-    pub(crate) async fn lasting(&self, printer: &Printer) -> Result<Lasting> {
+    pub(crate) async fn lasting(&self, changes: Changes, printer: &Printer) -> Result<Lasting> {
         let descriptor = &self.loaded.descriptor;
         let mut state = self.loaded.state(&self.home)?;
         let mut fleet = self.fleet.clone();
         reach(&mut fleet, state.placed.values().map(|placed| &placed.node), descriptor, &self.home).await?;
         let (home, mut built, owner) = (self.home.clone(), self.built.clone(), self.owner.clone());
-        settle(descriptor, &mut built, &fleet, state.application, printer).await?;
+        settle(descriptor, &mut built, &fleet, (state.application, changes), printer).await?;
         let target = resolve(descriptor, &built, &fleet, &mut state)?;
         Ok(Lasting { home, built, state, target, fleet, owner })
     }
@@ -231,7 +231,7 @@ pub(crate) struct Lasting {
 impl Lasting {
     /// Builds, connects to the nodes, locks the state, resolves.
     pub(crate) async fn open(application: &Application, printer: &Printer) -> Result<Self> {
-        Ready::prepare(application, printer).await?.lasting(printer).await
+        Ready::prepare(application, printer).await?.lasting(Changes::Wait, printer).await
     }
 
     pub(crate) fn place<'a>(&'a self, printer: &'a Printer) -> Place<'a> {
@@ -272,7 +272,7 @@ pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<
 
 pub(crate) async fn up(application: Application, watch: bool, printer: &Printer) -> Result<()> {
     let mut ready = Ready::prepare(&application, printer).await?;
-    let mut lasting = ready.lasting(printer).await?;
+    let mut lasting = ready.lasting(Changes::Happen, printer).await?;
     let application = lasting.state.application;
     // Before the modules are connected: what is started again from here on is seen.
     let mut known = Some(restarts(&lasting.fleet, application).await?);
@@ -316,7 +316,7 @@ impl Ready {
     async fn repair(&self, application: ApplicationId, known: &mut Option<Restarts>, printer: &Printer) -> Result<()> {
         let now = restarts(&self.fleet, application).await?;
         if known.as_ref() != Some(&now) {
-            self.lasting(printer).await?.bring_up(printer).await?;
+            self.lasting(Changes::Happen, printer).await?.bring_up(printer).await?;
             *known = Some(now);
         }
         Ok(())
@@ -364,12 +364,16 @@ impl Lasting {
     async fn look(&self, printer: &Printer) -> Result<Deployment> {
         let mut deployment = Deployment { desks: Default::default(), connected: Default::default() };
         for (module, target) in &self.target.modules {
-            match open_desk(self.place(printer), &self.state, module, target).await {
+            match look_desk(self.place(printer), &self.state, module, target).await {
                 Ok(desk) => drop(deployment.desks.insert(module.clone(), desk)),
                 Err(error) if gone(&error) => printer.warn(&format!(
                     "module {module} does not live on {}: {error}; `veritee up` starts it",
                     target.node
                 )),
+                Err(error @ ExecError::NotLent(_)) => {
+                    printer.warn(&format!("module {module}: {error}; `veritee up` takes it"));
+                }
+                Err(error @ ExecError::Provider(_)) => printer.warn(&format!("module {module}: {error}")),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -395,7 +399,7 @@ pub(crate) async fn disable(application: Application, module: &str, printer: &Pr
         name: module.to_owned(),
         candidates: lasting.target.modules.keys().cloned().collect(),
     })?;
-    open_desk(lasting.place(printer), &lasting.state, module, target).await?.disable().await?;
+    look_desk(lasting.place(printer), &lasting.state, module, target).await?.disable().await?;
     printer.result(&serde_json::json!({"disabled": module}), || format!("{module} is disabled"));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Emulated boards of a throw-away run, with a throw-away provider who made them.
 
+use crate::machines::{self, MachineBoard, Machines};
 use crate::printer::Printer;
 use crate::world::{self, World};
 use anyhow::{Context, Result, bail};
@@ -32,6 +33,7 @@ pub(crate) struct Emulated {
     boards: Vec<Made>,
     running: Vec<Child>,
     worlds: Vec<JoinHandle<()>>,
+    machines: Machines,
     store: Option<Store>,
 }
 
@@ -80,8 +82,14 @@ impl Emulated {
         descriptor: &Descriptor, target: &Path, throwaway: &Throwaway, printer: &Printer,
     ) -> Result<Self> {
         let folder = throwaway.folder().join("boards");
-        let mut emulated =
-            Self { folder: folder.clone(), boards: Vec::new(), running: Vec::new(), worlds: Vec::new(), store: None };
+        let mut emulated = Self {
+            folder,
+            boards: Vec::new(),
+            running: Vec::new(),
+            worlds: Vec::new(),
+            machines: Machines::default(),
+            store: None,
+        };
         for (node, found) in &descriptor.nodes {
             let Some(platform) = platforms::provider(&found.platform) else { continue };
             for (name, board) in boards_of(descriptor, node) {
@@ -122,8 +130,32 @@ impl Emulated {
         store.add_board(&full, node, platform, &built.record)?;
         let key = store.vendor_key(&full, &home.identity()?.fingerprint().to_string(), None)?;
         home.add_board(node, name, key)?;
+        if platform == machines::PLATFORM {
+            let files = platforms::provider(platform).context("the platform has boards")?.node_files(&built)?;
+            self.machines.add(node, MachineBoard::of(&built, &files)?);
+        }
         self.boards.push(Made { node: node.to_owned(), name: name.to_owned(), full, board, built });
         Ok(())
+    }
+
+    /// Has the machines that are nodes of their own start, while something else is done.
+    pub(crate) async fn begin(&mut self, printer: &Printer) -> Result<()> {
+        self.machines.begin(&self.folder.join("machines"), printer).await
+    }
+
+    /// Whether a node is a machine of its own.
+    pub(crate) fn is_machine(&self, node: &str) -> bool {
+        self.machines.has(node)
+    }
+
+    /// Takes the machines into the fleet.
+    pub(crate) async fn join(&mut self, throwaway: &Throwaway, fleet: &mut Fleet, printer: &Printer) -> Result<()> {
+        self.machines.join(throwaway, fleet, printer).await
+    }
+
+    /// Boards on a serial line behind their node.
+    fn on_lines(&self) -> impl Iterator<Item = &Made> {
+        self.boards.iter().filter(|made| !self.machines.has(&made.node))
     }
 
     /// Starts the emulators. Gives what nodes are configured with.
@@ -131,14 +163,15 @@ impl Emulated {
         let provider = self.store.as_ref().map(|store| store.home().identity()).transpose()?;
         let provider = provider.map(|identity| identity.fingerprint().to_string());
         let mut settings = Settings { provider, ..Settings::default() };
-        for made in &self.boards {
+        let mut running = Vec::new();
+        for made in self.on_lines() {
             printer.doing("boards", &format!("starting board {} of {}", made.name, made.node));
             let port = format!("unix:{}", made.file(&self.folder, "uart").display());
-            self.running.push(run(made, &self.folder, &port).await?);
+            running.push(run(made, &self.folder, &port).await?);
             let board = NodeBoard { name: made.full.clone(), port, drivers: made.board.drivers.clone() };
             settings.boards.entry(made.node.clone()).or_default().push(board);
         }
-        for made in &self.boards {
+        for made in self.on_lines() {
             let world = made.file(&self.folder, "world");
             printer.done(&format!(
                 "started board {} of {}, emulated; its world: veritee-emu world unix:{} watch",
@@ -147,19 +180,22 @@ impl Emulated {
                 world.display()
             ));
         }
+        self.running.extend(running);
         Ok(settings)
     }
 
     /// Shows what happens to the boards' devices, and does to them what the descriptor says.
     pub(crate) fn play(&mut self, printer: &Printer) {
-        for made in &self.boards {
+        let mut worlds = Vec::new();
+        for made in self.on_lines() {
             let world = World {
                 shown: format!("{} of {}", made.name, made.node),
                 socket: made.file(&self.folder, "world"),
                 happenings: made.board.world.clone(),
             };
-            self.worlds.push(tokio::spawn(world::play(world, printer.clone())));
+            worlds.push(tokio::spawn(world::play(world, printer.clone())));
         }
+        self.worlds.extend(worlds);
     }
 
     /// Makes the provider known to the nodes of his boards, and lets the owner ask him.
@@ -167,7 +203,7 @@ impl Emulated {
         let Some(store) = self.store.take() else { return Ok(()) };
         let identity = store.home().identity()?;
         let mut nodes = BTreeMap::new();
-        for made in &self.boards {
+        for made in self.on_lines() {
             if nodes.contains_key(&made.node) {
                 continue;
             }
@@ -192,6 +228,7 @@ impl Emulated {
             let _ = process.kill().await;
         }
         self.running.clear();
+        self.machines.end().await;
     }
 }
 

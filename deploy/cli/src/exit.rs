@@ -47,9 +47,11 @@ impl Exit {
             Some(ExecError::Descriptor(_) | ExecError::Model(_)) => Self::Descriptor,
             Some(
                 ExecError::Platform(_)
+                | ExecError::Evidence { .. }
                 | ExecError::Refused { .. }
                 | ExecError::Control { .. }
-                | ExecError::Session { .. },
+                | ExecError::Session { .. }
+                | ExecError::NotGranted { .. },
             ) => Self::Refused,
             Some(ExecError::Node { .. } | ExecError::UnknownNode { .. } | ExecError::NodeStart { .. }) => {
                 Self::Unreached

@@ -21,6 +21,18 @@ pub(crate) struct Arguments {
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 descriptor refused, 4 evidence or module refused, \
                           5 node not reached, 6 events not accepted, 7 in use by another process";
 
+const EVIDENCE: &str = "With --output json also the claims, and the key that the signature is checked with. \
+                        Exit code 4 when the evidence is refused; an EAR says so too.";
+
+/// Standard forms of evidence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Token {
+    /// Attestation result: a JWT, for who believes your verdict.
+    Ear,
+    /// Entity attestation token: CBOR in COSE, as base64url, with the platform's own evidence, for who judges himself.
+    Eat,
+}
+
 /// Form of results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Form {
@@ -113,6 +125,17 @@ pub(crate) enum Verb {
         #[arg(long, default_value = "10s")]
         timeout: Millis,
     },
+    /// Attests a module anew and prints its evidence, or your verdict on it, in a standard form that is signed by you.
+    #[command(after_help = EVIDENCE)]
+    Evidence {
+        #[command(flatten)]
+        application: Application,
+        /// The module.
+        module: String,
+        /// What is printed.
+        #[arg(long = "as", value_enum, default_value_t = Token::Ear)]
+        token: Token,
+    },
     /// Ends a module for good: its keys are wiped.
     Disable {
         #[command(flatten)]
@@ -172,9 +195,50 @@ pub(crate) enum Verb {
     },
 }
 
+/// What a TrustZone node runs on.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// An emulated machine.
+    Qemu,
+    /// A real board.
+    Board,
+}
+
+impl Kind {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Qemu => "qemu",
+            Self::Board => "board",
+        }
+    }
+}
+
 /// Verbs about nodes.
 #[derive(Subcommand, Debug)]
 pub(crate) enum NodeVerb {
+    /// Makes a TrustZone node: an emulated machine, or the files that a board needs. Other nodes: `veritee-node init`.
+    #[command(after_help = "Example: veritee node init cellar --provided cellar.board")]
+    Init {
+        /// A new folder.
+        folder: PathBuf,
+        /// Kind of TEE.
+        #[arg(long, default_value = "trustzone", value_parser = ["trustzone"])]
+        platform: String,
+        /// What it runs on.
+        #[arg(long, value_enum, default_value_t = Kind::Qemu)]
+        machine: Kind,
+        /// The folder that `veritee provider enrol --platform trustzone --simulated` wrote.
+        #[arg(long)]
+        provided: PathBuf,
+    },
+    /// Switches an emulated machine on, until Ctrl-C; prints its address, fingerprint and a one-time token.
+    Start {
+        /// The machine's folder.
+        folder: PathBuf,
+        /// Port on this host's loopback; 0 takes a free one.
+        #[arg(long, default_value_t = 7654)]
+        port: u16,
+    },
     /// Enrols you at a node, with the fingerprint and the one-time token that `veritee-node init` printed.
     Add {
         /// Name of the node, as in descriptors.
@@ -263,7 +327,20 @@ pub(crate) enum ProviderVerb {
         #[arg(long)]
         service: Option<String>,
     },
-    /// Answers owners who want drivers, until Ctrl-C.
+    /// Signs a module's image for a node that loads nothing else, after recomputing its name from its content.
+    Sign {
+        /// The board.
+        board: String,
+        /// The finished image.
+        image: PathBuf,
+        /// The fingerprint of the owner whose module it is.
+        #[arg(long)]
+        owner: String,
+        /// Where the signed image goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Answers owners who want drivers or signatures, until Ctrl-C.
     Serve {
         /// Where to listen.
         #[arg(long, default_value = "[::]:7655")]

@@ -3,9 +3,12 @@
 mod application;
 mod bench;
 mod emulated;
+mod evidence;
 mod exit;
 mod grammar;
 mod image;
+mod lasting;
+mod machines;
 mod nodes;
 mod printer;
 mod project;
@@ -48,6 +51,9 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
         Verb::Up { application, watch } => application::up(application.into(), watch, printer).await?,
         Verb::Status(application) => application::status(application.into(), printer).await?,
         Verb::Down(application) => application::down(application.into(), printer).await?,
+        Verb::Evidence { application, module, token } => {
+            return evidence::evidence(application, &module, token, printer).await;
+        }
         Verb::Disable { application, module } => application::disable(application, &module, printer).await?,
         Verb::Call { application, entry, payload } => {
             speak::call(application, &entry, &payload, printer).await?;

@@ -1,6 +1,7 @@
 //! Verbs about nodes, this machine, and the owner's files.
 
 use crate::grammar::NodeVerb;
+use crate::lasting;
 use crate::printer::Printer;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -14,6 +15,10 @@ use veritee_node_protocol::{Request, Response};
 pub(crate) async fn obey(verb: NodeVerb, printer: &Printer) -> Result<()> {
     let home = Home::of_user();
     match verb {
+        NodeVerb::Init { folder, platform: _, machine, provided } => {
+            lasting::init(lasting::Wish { folder, kind: machine, provided }, printer).await
+        }
+        NodeVerb::Start { folder, port } => lasting::start(folder, port, printer).await,
         NodeVerb::Add { name, address, fingerprint, token } => {
             add(&home, &name, &address, (&fingerprint, &token), printer).await
         }
@@ -130,6 +135,11 @@ pub(crate) fn doctor(printer: &Printer) -> Result<()> {
         ),
         ("clang", first_line(runs("clang", "--version")), "modules on boards need it: apt install clang"),
         ("lld", runs("ld.lld", "--version"), "modules on boards need it: apt install lld"),
+        (
+            "QEMU",
+            first_line(runs("qemu-system-aarch64", "--version")),
+            "emulated TrustZone machines need it: apt install qemu-system-arm",
+        ),
         ("Landlock", landlock(), "use a kernel of 5.13 or later with Landlock enabled"),
         ("RDRAND", rdrand(), "native modules need a processor of 2012 or later"),
         ("SGX", sgx(), "simulated SGX needs a processor with AVX, AES, PCLMULQDQ, SHA, RDRAND and FSGSBASE"),

@@ -36,6 +36,7 @@ pub(crate) async fn obey(verb: ProviderVerb, printer: &Printer) -> Result<()> {
             enrol((&board, &node), &platform, &drivers, (simulated, bare), &out, printer)
         }
         ProviderVerb::VendorKey { board, owner, service } => vendor_key(&board, &owner, service, printer),
+        ProviderVerb::Sign { board, image, owner, out } => sign(&board, &image, &owner, &out, printer),
         ProviderVerb::Serve { listen, hours } => serve(&listen, hours, printer).await,
         ProviderVerb::Grant { board, driver, owner, hours } => grant(&board, &driver, (&owner, hours), printer).await,
         ProviderVerb::Release { board, driver } => release(&board, &driver, printer).await,
@@ -61,24 +62,51 @@ fn enrol(
     }
     let made = std::fs::DirBuilder::new().mode(0o700).create(out);
     made.with_context(|| format!("cannot make {}", out.display()))?;
-    let target = out.join("target");
+    let target = tempfile::tempdir().context("cannot make a temporary folder")?;
     let talk = printer.clone();
-    let order = BoardOrder { drivers, simulated, bare, target: &target, talk: &|line| talk.doing("board", line) };
+    let order = BoardOrder { drivers, simulated, bare, target: target.path(), talk: &|line| talk.doing("board", line) };
     let built = platform.make(&order)?;
     let (firmware, secret) = (out.join(FIRMWARE), out.join(SECRET));
     std::fs::copy(&built.firmware, &firmware).with_context(|| format!("cannot write {}", firmware.display()))?;
     write_new(&secret, hex(built.secret.expose()).as_bytes())?;
+    for (name, bytes) in platform.node_files(&built)? {
+        let path = out.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     store.add_board(board, node, word, &built.record)?;
-    let value = serde_json::json!({"board": board, "node": node, "firmware": firmware, "secret": secret});
+    let provider = store.home().identity()?.fingerprint().to_string();
+    let value = serde_json::json!({
+        "board": board, "node": node, "firmware": firmware, "secret": secret, "provider": provider, "drivers": drivers,
+    });
     printer.result(&value, || {
+        let (port, start) = match simulated {
+            true => (format!("unix:{}/uart", shown_path(out)), emulator(out, bare)),
+            false => ("/dev/ttyUSB0".to_owned(), String::new()),
+        };
         format!(
             "board {board} is in the books\n  program memory  {}\n  secret          {} (for the board's fuses, or the emulator; \
-             then erase it)\nOn node {node}, add to the configuration:\n  [[board]]\n  name = {board:?}\n  port = \"/dev/ttyUSB0\"",
+             then erase it)\n{start}In the configuration of node {node}, before the first section:\n  providers = \
+             [{provider:?}]\nand at its end:\n  [[board]]\n  name = {board:?}\n  port = {port:?}\n  drivers = {drivers:?}",
             firmware.display(),
             secret.display()
         )
     });
     Ok(())
+}
+
+/// A folder, however the reader's program is started.
+fn shown_path(folder: &Path) -> String {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string()
+}
+
+/// How to run a board in the emulator.
+fn emulator(out: &Path, bare: bool) -> String {
+    let (out, profile) = (shown_path(out), if bare { "bare" } else { "veritee" });
+    let freshness = if bare { String::new() } else { format!(" --freshness {out}/freshness") };
+    format!(
+        "Start it:\n  veritee-emu run {out}/{FIRMWARE} --core master --profile {profile} --slots 16 \\\n    \
+         --board-secret {out}/{SECRET}{freshness} \\\n    --uart1 unix:{out}/uart --uart2 none --world unix:{out}/world\n"
+    )
 }
 
 fn vendor_key(board: &str, owner: &str, service: Option<String>, printer: &Printer) -> Result<()> {
@@ -89,6 +117,14 @@ fn vendor_key(board: &str, owner: &str, service: Option<String>, printer: &Print
     let service = service.map(|address| ProviderAddress { address, fingerprint });
     let key = store.vendor_key(board, owner, service)?;
     printer.result(&key, || serde_json::to_string_pretty(&key).unwrap_or_default());
+    Ok(())
+}
+
+fn sign(board: &str, image: &Path, owner: &str, out: &Path, printer: &Printer) -> Result<()> {
+    let bytes = std::fs::read(image).with_context(|| format!("cannot read {}", image.display()))?;
+    let signed = store()?.sign(board, owner, &bytes)?;
+    std::fs::write(out, &signed).with_context(|| format!("cannot write {}", out.display()))?;
+    printer.result(&serde_json::json!({"board": board, "image": out}), || format!("signed: {}", out.display()));
     Ok(())
 }
 

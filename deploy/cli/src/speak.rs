@@ -7,8 +7,9 @@ use crate::printer::Printer;
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 use veritee_exec::connect::Wire;
-use veritee_exec::deploy::{name_of, open_desk};
+use veritee_exec::deploy::{look_desk, name_of};
 use veritee_exec::direct::Caller;
+use veritee_exec::settle::Changes;
 use veritee_exec::{ExecError, hex};
 use veritee_ids::{Op, PortKind, Status};
 use veritee_model::Millis;
@@ -107,7 +108,7 @@ const CALLER_PAUSE: Duration = Duration::from_millis(50);
 
 /// The application's lock is held for this transaction only.
 async fn open_caller(ready: &Ready, message: &Message<'_>, printer: &Printer) -> Result<Caller> {
-    let lasting = ready.lasting(printer).await?;
+    let lasting = ready.lasting(Changes::Wait, printer).await?;
     let Message { connection, requests, payload } = *message;
     let fits = |wire: &&Wire| wire.from.is_none() && wire.requests == requests;
     let wires = || lasting.target.wires.iter().filter(fits);
@@ -123,7 +124,7 @@ async fn open_caller(ready: &Ready, message: &Message<'_>, printer: &Printer) ->
     if let Some(port) = ports.and_then(|ports| ports.get(usize::from(end.port.0))) {
         check_length(payload, port, connection)?;
     }
-    let mut desk = open_desk(lasting.place(printer), &lasting.state, &end.module, target).await?;
+    let mut desk = look_desk(lasting.place(printer), &lasting.state, &end.module, target).await?;
     let keys = (lasting.state.application, &lasting.owner.root);
     Ok(Caller::open(wire, &mut desk, keys, lasting.state.folder()).await?)
 }

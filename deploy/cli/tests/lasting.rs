@@ -64,7 +64,9 @@ fn an_application_lives_from_up_to_down() {
 fn a_module_in_c_is_no_different_from_outside() {
     let stage = Stage::with_nodes(&["desk", "ceiling"]);
     let [rust, c] = ["led", "led_c"].map(|folder| source(&format!("examples/button-led/{folder}")));
+    // Under a name of its own: images of one name would overwrite each other in the folder that the tests share.
     let text = button_led().replace(&format!("rust: {rust:?}"), &format!("c: {c:?}"));
+    let text = text.replace("  led: {", "  led_c: {").replace("led.", "led_c.");
     let application = stage.application(OWNER, "app", &text);
     application.up().ok();
     press(&application, 3);

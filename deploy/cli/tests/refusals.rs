@@ -8,11 +8,16 @@ use support::{OWNER, Stage, button_led, ping_pong, source};
 
 /// Applies `up` to each changed descriptor and writes down what it says.
 fn session(cases: &[(&str, String)]) -> String {
+    session_of("up", cases)
+}
+
+/// The same with another verb.
+fn session_of(verb: &str, cases: &[(&str, String)]) -> String {
     let stage = Stage::new();
     let mut session = String::new();
     for (number, (case, descriptor)) in cases.iter().enumerate() {
         let application = stage.application(OWNER, &format!("app{number}"), descriptor);
-        let said = application.up();
+        let said = application.verb(&[verb]).said();
         let err = stage.plain(&said.err).replace(&format!("app{number}"), "app");
         writeln!(session, "## {case}: exit {}\n{}\n", said.code, err.trim_end()).unwrap();
         assert_eq!(said.out, "", "{case}");
@@ -138,6 +143,112 @@ fn descriptors_that_contradict_the_modules_ports() {
     insta::assert_snapshot!(session(&cases));
 }
 
+/// A room with a board.
+const ROOM: &str = r#"application: warm-room
+nodes:
+  room: { platform: sancus, boards: { board: { drivers: [sensor, led], world: [{ do: "set adc0 100" }] } } }
+  desk: { platform: native }
+modules:
+  thermostat: { node: room, source: { c: SOURCE } }
+  burner: { node: room, driver: led }
+connections:
+  - { name: celsius, direct: true, callers: 1, to: thermostat.temperature }
+  - { name: flame, from: thermostat.heat, to: burner.set }
+policy:
+  allow: [native, sancus-simulated]
+"#;
+
+/// The room with some of its text replaced, and the thermostat's source.
+fn room(from: &str, to: &str, source: &std::path::Path) -> String {
+    let text = ROOM.replace("SOURCE", &source.display().to_string());
+    assert!(text.contains(from), "{from:?} is not in {text}");
+    text.replacen(from, to, 1)
+}
+
+#[test]
+fn boards_that_the_descriptor_contradicts() {
+    let here = source("examples/button-led/led_c");
+    let room = |from: &str, to: &str| room(from, to, here.as_ref());
+    let burner = "burner: { node: room, driver: led }";
+    let cases = [
+        ("a board that the node does not have", room(burner, "burner: { node: room, board: kitchen, driver: led }")),
+        ("a driver that the board does not have", room(burner, "burner: { node: room, driver: horn }")),
+        ("a driver that no board can have", room("drivers: [sensor, led]", "drivers: [sensor, led, horn]")),
+        ("a driver in two modules", room(burner, &format!("{burner}\n  flare: {{ node: room, driver: led }}"))),
+        ("a driver with a source", room(burner, "burner: { node: room, driver: led, source: { c: thermostat } }")),
+        ("a driver where no boards are", room(burner, "burner: { node: desk, driver: led }")),
+        (
+            "boards where none can be",
+            room("desk: { platform: native }", "desk: { platform: native, boards: { b: {} } }"),
+        ),
+        ("several boards", room("boards: { board:", "boards: { spare: {}, board:")),
+        ("a cipher that boards do not have", room("to: burner.set", "to: burner.set, cipher: ascon-128")),
+        ("a command to the world that is none", room("set adc0 100", "push p2.0")),
+        ("an input that no board has", room("set adc0 100", "set adc7 100")),
+        ("a value that no input takes", room("set adc0 100", "set adc0 5000")),
+        ("a finger on no pin", room("set adc0 100", "press p2")),
+        ("a board without a key", room("room", "room")),
+    ];
+    insta::assert_snapshot!(session(&cases));
+}
+
+/// A thermostat in C.
+const THERMOSTAT: &str = "#include \"veritee.h\"
+VT_STRUCT(Celsius, { int16_t tenths; });
+VT_ENUM(Switch, uint8_t, { Switch_Off = 0, Switch_On = 1 });
+VT_OUTPUT(heat, Switch);
+VT_INPUT(temperature, Celsius, now) { emit_heat(now->tenths < 200 ? Switch_On : Switch_Off); }
+";
+
+#[test]
+fn modules_that_do_not_fit_their_board() {
+    if !support::board::can_build("modules_that_do_not_fit_their_board") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let module = |name: &str, from: &str, to: &str| {
+        assert!(THERMOSTAT.contains(from), "{from}");
+        let path = folder.path().join(name);
+        support::board::c_module(&path, &THERMOSTAT.replacen(from, to, 1));
+        path
+    };
+    let sound = module("sound", "", "");
+    let few = module("few", "VT_OUTPUT", "VT_MODULE(rows = 1);\nVT_OUTPUT");
+    let large = module("large", "int16_t tenths;", "int16_t tenths; uint8_t picture[300];");
+    let huge =
+        module("huge", "emit_heat(", "static const uint8_t table[60000] = { 1 };\n    emit_heat(table[now->tenths] + ");
+    let cases = [
+        ("too few rows", room("room", "room", &few)),
+        (
+            "more connections than a driver serves",
+            room("  - { name: flame", "  - { name: hand, direct: true, to: burner.toggle }\n  - { name: flame", &sound),
+        ),
+        ("a payload over the limit", room("room", "room", &large)),
+        (
+            "a deadline that nobody hears",
+            room("to: thermostat.temperature", "to: thermostat.temperature, deadline: 1s", &sound),
+        ),
+        ("a module that is too big", room("room", "room", &huge)),
+    ];
+    let folder = folder.path().display().to_string();
+    let session = session_of("check", &cases).replace(&folder, "[SOURCES]");
+    insta::assert_snapshot!(support::without_lengths(&session));
+}
+
+#[test]
+fn a_machine_without_compilers() {
+    let stage = Stage::new();
+    let empty = stage.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let sources = stage.path().join("thermostat");
+    support::board::c_module(&sources, THERMOSTAT);
+    let application = stage.application(OWNER, "app", &room("room", "room", &sources));
+    let mut tool = application.verb(&["check"]);
+    tool.0.env("PATH", &empty);
+    let said = tool.said();
+    insta::assert_snapshot!(format!("exit {}\n{}", said.code, said.err));
+}
+
 #[test]
 fn nodes_that_are_not_there() {
     let mut stage = Stage::with_nodes(&["desk", "ceiling"]);
@@ -184,8 +295,10 @@ fn payloads_that_no_port_takes() {
 #[test]
 fn the_help_of_every_verb() {
     let stage = Stage::new();
-    let verbs = "new check build plan run up status call output request disable down node,add node,list node,show \
-                 node,remove node doctor bench backup restore completions man";
+    let verbs = "new check build plan run up status call output request evidence disable down node,add node,list node,show \
+                 node,remove node,key node provider,add-node provider,enrol provider,vendor-key provider,serve \
+                 provider,grant provider,release provider,list provider whoami image,inspect image doctor bench backup restore \
+                 completions man";
     let mut session = stage.tool(OWNER, &["--help"]).said().ok();
     for verb in verbs.split_whitespace() {
         let words: Vec<&str> = verb.split(',').chain(["--help"]).collect();

@@ -162,7 +162,10 @@ pub async fn connect(
     let fits = |record: &EpochRecord| {
         let beyond = |row: &Option<RowStatus>| row.is_some_and(|row| highest(&row) > record.epoch);
         let closed = |row: &Option<RowStatus>| row.is_some_and(|row| row.epoch == record.epoch && row.state & 1 == 0);
-        !beyond(&source) && !beyond(&target) && !closed(&source) && !closed(&target)
+        // A row that was freed meanwhile, as when a driver was given back, takes no epoch again that was there.
+        let freed = |row: &Option<RowStatus>, floor| row.is_none() && record.epoch <= floor;
+        let (source, target) = ((&source, source_floor), (&target, target_floor));
+        [source, target].iter().all(|(row, floor)| !beyond(row) && !closed(row) && !freed(row, *floor))
     };
     let before = state.epochs.get(&wire.id.0).copied();
     let record = match known.filter(fits) {

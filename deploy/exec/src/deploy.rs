@@ -2,7 +2,7 @@
 
 use crate::connect::{Connected, Desks, Ended, Side, Wire, connect};
 use crate::cost::{self, Cost, Counted, Seen, counted};
-use crate::desk::Desk;
+use crate::desk::{self, Desk};
 use crate::fleet::{Fleet, Node};
 use crate::lent::Lent;
 use crate::provider::GrantName;
@@ -10,9 +10,9 @@ use crate::state::{Placed, State};
 use crate::{ExecError, Talk, hex};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use veritee_ids::PortIndex;
+use veritee_ids::{Challenge, PortIndex};
 use veritee_node_protocol::{FailureKind, ModuleName, Remote, Request};
-use veritee_platform::{BuiltImage, Credential, Expected, OwnerPlatform, VerifyPolicy};
+use veritee_platform::{BuiltImage, Credential, Expected, OwnerPlatform, PlatformError, Verified, VerifyPolicy};
 use veritee_session::{OwnerIdentity, OwnerRoot};
 use veritee_wire::layout::RowName;
 
@@ -244,10 +244,21 @@ async fn attest(place: Place<'_>, state: &State) -> Result<Desks, ExecError> {
 }
 
 /// Attests one module and opens a session with it, or takes a driver from its provider.
+async fn open_desk(place: Place<'_>, state: &State, module: &str, target: &ModuleTarget) -> Result<Desk, ExecError> {
+    match &target.runs {
+        Runs::Image(_) => look_desk(place, state, module, target).await,
+        Runs::Driver(lent) => {
+            let node = place.fleet.node(&target.node)?;
+            Desk::lend(node, name_of(state, module), lent.clone(), &place.target.application).await
+        }
+    }
+}
+
+/// Attests one module and opens a session with it, or asks a driver's provider. Nothing is taken.
 ///
 /// # Errors
-/// As [`Desk::open`] and [`Desk::lend`].
-pub async fn open_desk(
+/// As [`Desk::open`] and [`Desk::look`].
+pub async fn look_desk(
     place: Place<'_>, state: &State, module: &str, target: &ModuleTarget,
 ) -> Result<Desk, ExecError> {
     let platform = place.platform(target)?;
@@ -259,8 +270,41 @@ pub async fn open_desk(
             let expected = Expected { measurement: &image.measurement, key, credential };
             Desk::open(node, name, &*platform, (expected, &place.target.policy), &place.owner.identity).await
         }
-        Runs::Driver(lent) => Desk::lend(node, name, lent.clone(), &place.target.application).await,
+        Runs::Driver(lent) => Desk::look(node, name, lent.clone()).await,
     }
+}
+
+/// A module's evidence, fresh, and the owner's verdict on it.
+#[derive(Debug)]
+pub struct Appraisal {
+    /// What it answers to.
+    pub challenge: Challenge,
+    /// In the platform's own form.
+    pub evidence: Vec<u8>,
+    /// What it proved, or why it is refused.
+    pub verdict: Result<Verified, PlatformError>,
+}
+
+/// Attests one of the owner's modules and judges its evidence. Its session, and what it does, stay as they are.
+///
+/// # Errors
+/// [`ExecError::NoSuch`] for a driver, which its provider judges; [`ExecError::Refused`], [`ExecError::Node`].
+pub async fn appraise(place: Place<'_>, state: &State, module: &str) -> Result<Appraisal, ExecError> {
+    let images = place.target.modules.iter().filter_map(|(name, target)| match &target.runs {
+        Runs::Image(image) => Some((name, target, image)),
+        Runs::Driver(_) => None,
+    });
+    let (_, target, image) = images.clone().find(|(name, ..)| *name == module).ok_or_else(|| ExecError::NoSuch {
+        what: "module of your own",
+        name: module.to_owned(),
+        candidates: images.map(|(name, ..)| name.clone()).collect(),
+    })?;
+    let platform = place.platform(target)?;
+    let (challenge, evidence) = desk::attest(place.fleet.node(&target.node)?, &name_of(state, module)).await?;
+    let (key, credential) = (image.key.as_ref(), target.credential.as_ref());
+    let expected = Expected { measurement: &image.measurement, key, credential };
+    let verdict = platform.verify(&evidence, challenge, expected, &place.target.policy);
+    Ok(Appraisal { challenge, evidence, verdict })
 }
 
 /// Frees rows that no connection of the descriptor uses.

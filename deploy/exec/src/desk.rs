@@ -2,12 +2,13 @@
 
 use crate::fleet::Node;
 use crate::lent::Lent;
+use crate::provider::Granted;
 use crate::{ExecError, random};
 use veritee_ids::{
     ActivationId, ApplicationHandle, ApplicationId, Challenge, CipherId, ControlKind, ControlResult, Freshness,
     Lifecycle, Op, RowIndex, Status as EntryStatus,
 };
-use veritee_node_protocol::ModuleName;
+use veritee_node_protocol::{FailureKind, ModuleName};
 use veritee_platform::{Expected, OwnerPlatform, SessionStart, Verified, VerifyPolicy};
 use veritee_session::keys::ConfirmRequest;
 use veritee_session::{Answer, OwnerIdentity, OwnerSession, SealedRequest, Signer, Status, StatusPages, agree};
@@ -59,6 +60,17 @@ enum Peer {
     Provider(Lent),
 }
 
+/// Has a module make evidence over a fresh challenge.
+pub(crate) async fn attest(node: &Node, name: &ModuleName) -> Result<(Challenge, Vec<u8>), ExecError> {
+    let challenge = Challenge(random()?);
+    let entered = node.enter(name, Op::Attest, challenge.0.to_vec()).await?;
+    if entered.status == EntryStatus::Accepted.code() {
+        Ok((challenge, entered.reply))
+    } else {
+        Err(ExecError::refused(&name.module, "attest", entered.status))
+    }
+}
+
 impl Desk {
     /// Attests a module, judges its evidence, opens a session.
     ///
@@ -69,12 +81,8 @@ impl Desk {
         node: &Node, name: ModuleName, platform: &dyn OwnerPlatform, (expected, policy): (Expected<'_>, &VerifyPolicy),
         owner: &OwnerIdentity,
     ) -> Result<Self, ExecError> {
-        let challenge = Challenge(random()?);
-        let entered = node.enter(&name, Op::Attest, challenge.0.to_vec()).await?;
-        if entered.status != EntryStatus::Accepted.code() {
-            return Err(ExecError::refused(&name.module, "attest", entered.status));
-        }
-        let verified = platform.verify(&entered.reply, challenge, expected, policy);
+        let (challenge, evidence) = attest(node, &name).await?;
+        let verified = platform.verify(&evidence, challenge, expected, policy);
         let Verified { activation, measurement, simulated, freshness, start } =
             verified.map_err(|source| ExecError::Evidence { module: name.module.clone(), source })?;
         let session = match start {
@@ -91,6 +99,19 @@ impl Desk {
     /// [`ExecError::Provider`] when he refuses or cannot be reached.
     pub async fn lend(node: &Node, name: ModuleName, lent: Lent, application: &str) -> Result<Self, ExecError> {
         let granted = lent.take(application, &name.module).await?;
+        Ok(Self::of_driver(node, name, lent, granted))
+    }
+
+    /// A driver that this application has; takes nothing.
+    ///
+    /// # Errors
+    /// [`ExecError::NotLent`]; [`ExecError::Provider`] when he cannot be reached.
+    pub async fn look(node: &Node, name: ModuleName, lent: Lent) -> Result<Self, ExecError> {
+        let granted = lent.look().await?;
+        Ok(Self::of_driver(node, name, lent, granted))
+    }
+
+    fn of_driver(node: &Node, name: ModuleName, lent: Lent, granted: Granted) -> Self {
         let attested = Attested {
             activation: ActivationId(granted.activation),
             measurement: granted.measurement,
@@ -99,7 +120,7 @@ impl Desk {
             by_provider: true,
         };
         let handle = ApplicationHandle(granted.handle);
-        Ok(Self { node: node.clone(), name, attested, handle, peer: Peer::Provider(lent) })
+        Self { node: node.clone(), name, attested, handle, peer: Peer::Provider(lent) }
     }
 
     /// This life of the module.
@@ -242,7 +263,8 @@ async fn send(
         tries += 1;
         let entered = match node.enter(name, Op::Control, request.bytes.clone()).await {
             Ok(entered) => entered,
-            Err(error) if tries >= TRIES => return Err(error),
+            // What the node says no to now, it says no to again.
+            Err(error) if tries >= TRIES || error.failure() == Some(FailureKind::Unavailable) => return Err(error),
             Err(_) => continue,
         };
         if entered.status != EntryStatus::Accepted.code() {

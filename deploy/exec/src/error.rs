@@ -104,6 +104,15 @@ pub enum ExecError {
     /// A provider refused, or cannot be reached.
     #[error("{0}")]
     Provider(String),
+    /// A module that runs is not the one of the descriptor's sources any more.
+    #[error("module {module} was changed since it was loaded; `veritee up` replaces it")]
+    Changed {
+        /// The module.
+        module: String,
+    },
+    /// The application does not have a driver, or no more.
+    #[error("{0}")]
+    NotLent(String),
     /// A driver's proof does not hold.
     #[error("{driver} did not prove that it took the key: the provider's answer is not the driver's")]
     NotGranted {

@@ -11,6 +11,9 @@ use veritee_session::{Kdf, Status};
 use veritee_wire::layout::{EpochEnd, RowName, RowStatus, SetKey, StatusHead};
 use veritee_wire::{Layout, Reader};
 
+#[cfg(test)]
+mod tests;
+
 /// A driver with the provider who lends it.
 #[derive(Clone, Debug)]
 pub struct Lent {
@@ -26,6 +29,15 @@ impl Lent {
     /// Takes the driver, or takes it again.
     pub(crate) async fn take(&self, name: &str, module: &str) -> Result<Granted, ExecError> {
         let ask = Ask::Take { grant: self.grant.clone(), name: name.to_owned(), module: module.to_owned() };
+        self.granted(ask).await
+    }
+
+    /// What the provider says of the driver, which this application has; takes nothing.
+    pub(crate) async fn look(&self) -> Result<Granted, ExecError> {
+        self.granted(Ask::Look { grant: self.grant.clone() }).await
+    }
+
+    async fn granted(&self, ask: Ask) -> Result<Granted, ExecError> {
         match self.provider.ask(ask).await? {
             Told::Granted(granted) if granted.device == self.device => Ok(granted),
             _ => Err(self.strange()),

@@ -23,7 +23,9 @@ use veritee_node_protocol::IdentityKey;
 /// ALPN name of a provider's service.
 pub const SERVICE: &[u8] = b"veritee-provider/1";
 /// Largest message in bytes.
-pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+///
+/// An image to be signed is the longest.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a provider may take for one answer: it attests drivers over a serial line.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -100,12 +102,29 @@ pub enum Ask {
         #[n(0)]
         grant: GrantName,
     },
+    /// What `Take` tells, if the application has the driver; takes nothing.
+    #[n(5)]
+    Look {
+        /// The grant.
+        #[n(0)]
+        grant: GrantName,
+    },
+    /// Signs a finished image, for platforms that load only what is signed.
+    #[n(6)]
+    Sign {
+        /// The board.
+        #[n(0)]
+        board: String,
+        /// The image.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        image: Vec<u8>,
+    },
 }
 
 /// What a provider answers.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum Told {
-    /// To `Take`.
+    /// To `Take` and `Look`.
     #[n(0)]
     Granted(#[n(0)] Granted),
     /// To `Status`.
@@ -134,6 +153,26 @@ pub enum Told {
     /// Refused, with the reason for people.
     #[n(4)]
     Refused(#[n(0)] String),
+    /// The application does not have the driver, or no more; for people.
+    #[n(5)]
+    NotLent(#[n(0)] String),
+    /// To `Sign`: what the node loads.
+    #[n(6)]
+    Signed(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+}
+
+impl Told {
+    /// A refusal is an error.
+    ///
+    /// # Errors
+    /// [`ExecError::Provider`], [`ExecError::NotLent`].
+    pub fn agreed(self) -> Result<Self, ExecError> {
+        match self {
+            Self::Refused(reason) => Err(ExecError::Provider(reason)),
+            Self::NotLent(reason) => Err(ExecError::NotLent(reason)),
+            told => Ok(told),
+        }
+    }
 }
 
 /// A driver that serves an application now.
@@ -225,8 +264,7 @@ impl Provider for RemoteProvider {
                 ))
             };
             match timeout(PATIENCE, self.exchange(ask)).await {
-                Ok(Ok(Told::Refused(reason))) => Err(ExecError::Provider(reason)),
-                Ok(Ok(told)) => Ok(told),
+                Ok(Ok(told)) => told.agreed(),
                 Ok(Err(error)) => Err(unreachable(error.to_string())),
                 Err(_) => Err(unreachable("no answer in time".to_owned())),
             }

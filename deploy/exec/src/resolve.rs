@@ -8,7 +8,7 @@ use crate::home::{BoardKey, BoardKeys};
 use crate::lent::Lent;
 use crate::provider::GrantName;
 use crate::state::{Assignment, State};
-use crate::{ExecError, platforms};
+use crate::{ExecError, platforms, random};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use veritee_ids::{CipherId, ConnectionId, Freshness, PortIndex, PortKind, RowIndex, TypeHash};
@@ -207,12 +207,12 @@ pub fn tables(built: &Built) -> Tables {
 /// new ones get free ones.
 ///
 /// # Errors
-/// [`ExecError::Provider`] when nobody lends a driver.
+/// [`ExecError::Provider`] when nobody lends a driver; [`ExecError::NoEntropy`].
 pub fn resolve(descriptor: &Descriptor, built: &Built, fleet: &Fleet, state: &mut State) -> Result<Target, ExecError> {
     let tables = tables(built);
     let mut wires = Vec::new();
     for connection in &descriptor.connections {
-        let assignment = assign(connection, descriptor, state);
+        let assignment = assign(connection, descriptor, state)?;
         wires.extend(wire((connection, cipher(descriptor, connection)), &assignment, &tables));
     }
     let mut modules = BTreeMap::new();
@@ -281,7 +281,7 @@ fn cipher(descriptor: &Descriptor, connection: &Connection) -> CipherId {
 const PREFERRED: [CipherId; 3] = [CipherId::Aes128Gcm, CipherId::Ascon128, CipherId::Spongent128];
 
 /// The connection's number and rows: those that it has, or the lowest free ones.
-fn assign(connection: &Connection, descriptor: &Descriptor, state: &mut State) -> Assignment {
+fn assign(connection: &Connection, descriptor: &Descriptor, state: &mut State) -> Result<Assignment, ExecError> {
     let name = connection.shown_name().into_owned();
     let cipher = cipher(descriptor, connection).word();
     let shape = match &connection.from {
@@ -293,20 +293,33 @@ fn assign(connection: &Connection, descriptor: &Descriptor, state: &mut State) -
         && found.target_rows.len() == slots
         && found.shape == shape
     {
-        return found.clone();
+        return Ok(found.clone());
     }
     let used_ids: BTreeSet<u16> =
         state.assigned.values().map(|found| found.id).chain(state.epochs.keys().copied()).collect();
     let mut free_row = free_rows(descriptor, state);
     let assignment = Assignment {
         shape,
-        id: (1..).find(|id| !used_ids.contains(id)).unwrap_or(u16::MAX),
+        id: number(connection, descriptor, &used_ids)?,
         source_row: connection.from.as_ref().map(|from| free_row(&from.module)),
         target_rows: (0..slots).map(|_| free_row(&connection.to.module)).collect(),
     };
     state.assign(&name, &assignment);
-    assignment
+    Ok(assignment)
 }
+
+/// A free number for a connection. A driver may serve several applications, whose owners know nothing of each other's
+/// numbers: those of connections with drivers are drawn at random from the upper half.
+fn number(connection: &Connection, descriptor: &Descriptor, used: &BTreeSet<u16>) -> Result<u16, ExecError> {
+    let mut ends = connection.from.iter().chain([&connection.to]);
+    let lent = ends.any(|end| descriptor.modules.get(&end.module).is_some_and(|module| module.driver.is_some()));
+    let first = if lent { u16::from_le_bytes(random()?) | DRIVERS_FIRST } else { 1 };
+    let free = (first..).chain(1..).find(|id| !used.contains(id));
+    Ok(free.unwrap_or(u16::MAX))
+}
+
+/// Numbers of connections with drivers begin here.
+const DRIVERS_FIRST: u16 = 0x8000;
 
 /// Gives the lowest row of a module that no connection has.
 fn free_rows(descriptor: &Descriptor, state: &State) -> impl FnMut(&str) -> u16 + use<> {

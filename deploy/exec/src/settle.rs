@@ -1,20 +1,33 @@
 //! Images whose measurement depends on where they are: reserve a place at the node, finish the image there.
 
 use crate::fleet::Fleet;
+use crate::provider::{Ask, Provider, Told};
 use crate::resolve::{Body, Built};
 use crate::{ExecError, Talk, platforms};
+use std::path::{Path, PathBuf};
 use veritee_ids::ApplicationId;
 use veritee_model::Descriptor;
-use veritee_node_protocol::{ModuleName, Request, Response};
+use veritee_node_protocol::{FailureKind, ModuleName, Request, Response};
 use veritee_platform::Placement;
+
+/// What happens to a module that runs and needs another place now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Changes {
+    /// It makes room.
+    Happen,
+    /// It stays: the caller only looks.
+    Wait,
+}
 
 /// Finishes all images that need a place. A reservation is kept by the node: doing it again gives the same place, hence the
 /// same image.
 ///
 /// # Errors
-/// [`ExecError::Node`] when the node has no room; [`ExecError::Platform`]; [`ExecError::NoCredential`].
+/// [`ExecError::Node`] when the node has no room; [`ExecError::Platform`]; [`ExecError::NoCredential`];
+/// [`ExecError::Changed`].
 pub async fn settle(
-    descriptor: &Descriptor, built: &mut Built, fleet: &Fleet, application: ApplicationId, talk: &dyn Talk,
+    descriptor: &Descriptor, built: &mut Built, fleet: &Fleet, (application, changes): (ApplicationId, Changes),
+    talk: &dyn Talk,
 ) -> Result<(), ExecError> {
     for (name, module) in built {
         let Body::Image(image) = &mut module.body else { continue };
@@ -32,9 +45,38 @@ pub async fn settle(
             need,
         };
         let node = fleet.node(&found.node)?;
-        let Response::Reserved { place } = node.ask(request).await? else { return Err(node.strange("reserve")) };
+        let reserved = match node.ask(request.clone()).await {
+            Err(error) if error.failure() == Some(FailureKind::Taken) => {
+                if changes == Changes::Wait {
+                    return Err(ExecError::Changed { module: name.clone() });
+                }
+                // The same name with another length: the old one makes room.
+                let old = ModuleName { application: application.0, module: name.clone() };
+                node.tell(Request::Unload { name: old }, "unload").await?;
+                node.ask(request).await?
+            }
+            reserved => reserved?,
+        };
+        let Response::Reserved { place } = reserved else { return Err(node.strange("reserve")) };
         let credential = key.credential();
         *image = platform.place(image, Placement { place: &place, credential: &credential })?;
+        if platform.wants_signature() {
+            talk.doing("sign", &format!("having {name} signed by the provider of {}", found.node));
+            let provider = fleet.provider(&found.node, &key.board)?;
+            image.path = signed(&image.path, &key.board, &*provider).await?;
+        }
     }
     Ok(())
+}
+
+/// Has the provider sign an image; gives the path of the signed one, beside it. What he gives back is what the node loads, and proves nothing
+/// to the owner: evidence does.
+async fn signed(path: &Path, board: &str, provider: &dyn Provider) -> Result<PathBuf, ExecError> {
+    let image = std::fs::read(path).map_err(ExecError::file("read", path))?;
+    let Told::Signed(image) = provider.ask(Ask::Sign { board: board.to_owned(), image }).await? else {
+        return Err(ExecError::Provider(format!("the provider of board {board} did not sign")));
+    };
+    let path = path.with_extension("signed");
+    std::fs::write(&path, image).map_err(ExecError::file("write", &path))?;
+    Ok(path)
 }

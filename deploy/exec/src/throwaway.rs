@@ -55,6 +55,17 @@ impl NodeBoard {
     }
 }
 
+/// A node that others started for the run: an emulated machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Joining {
+    /// `host:port`.
+    pub address: String,
+    /// Its identity in hexadecimal.
+    pub fingerprint: String,
+    /// A one-time token of it.
+    pub token: String,
+}
+
 #[derive(Debug)]
 struct Running {
     name: String,
@@ -155,23 +166,33 @@ impl Throwaway {
         self.round += 1;
         let folder = self.round_folder();
         std::fs::create_dir(&folder).map_err(ExecError::file("make", &folder))?;
-        let identity = self.home().identity()?;
         let mut fleet = Fleet::default();
         for name in names {
             talk.doing("nodes", &format!("starting node {name}"));
             let config = self.configure(name, settings)?;
             let initialised: Initialised = said(&program, "init", name, &config).await?;
             let address = self.run(&program, name, &config).await?;
-            let bad = |what: &str| ExecError::NodeStart { node: name.clone(), reason: format!("its {what} is none") };
-            let node = parse_fingerprint(&initialised.fingerprint).map_err(|_| bad("fingerprint"))?;
-            let token: Token = initialised.token.parse().map_err(|_| bad("token"))?;
-            enrol(&address, node, &token, &identity.public())
-                .await
-                .map_err(|source| ExecError::Node { node: name.clone(), source })?;
-            fleet.nodes.insert(name.clone(), Node::connect(name, &address, node, &identity).await?);
+            let Initialised { fingerprint, token } = initialised;
+            self.join(name, &Joining { address, fingerprint, token }, &mut fleet).await?;
         }
         talk.done(&format!("started {} nodes on this machine", names.len()));
         Ok(fleet)
+    }
+
+    /// Enrols the owner at a node that runs, and takes it into the fleet.
+    ///
+    /// # Errors
+    /// [`ExecError::NodeStart`], [`ExecError::Node`].
+    pub async fn join(&self, name: &str, joining: &Joining, fleet: &mut Fleet) -> Result<(), ExecError> {
+        let identity = self.home().identity()?;
+        let bad = |what: &str| ExecError::NodeStart { node: name.to_owned(), reason: format!("its {what} is none") };
+        let node = parse_fingerprint(&joining.fingerprint).map_err(|_| bad("fingerprint"))?;
+        let token: Token = joining.token.parse().map_err(|_| bad("token"))?;
+        enrol(&joining.address, node, &token, &identity.public())
+            .await
+            .map_err(|source| ExecError::Node { node: name.to_owned(), source })?;
+        fleet.nodes.insert(name.to_owned(), Node::connect(name, &joining.address, node, &identity).await?);
+        Ok(())
     }
 
     fn configure(&self, name: &str, settings: &Settings) -> Result<PathBuf, ExecError> {

@@ -64,11 +64,26 @@ impl Descriptor {
             if node.address.as_ref().is_some_and(|address| !address.rsplit(':').next().is_some_and(is_port)) {
                 problems.add(format!("node {name}: its address has no port; write `host:port`"));
             }
+            for (board, found) in &node.boards {
+                for happening in &found.world {
+                    if let Some(wrong) = crate::world::wrong(&happening.r#do) {
+                        problems.add(format!("node {name}: what happens to board {board}: {wrong}"));
+                    }
+                }
+            }
         }
     }
 
     fn check_modules(&self, problems: &mut Problems) {
+        let mut drivers = BTreeMap::new();
         for (name, module) in &self.modules {
+            if let Some(driver) = &module.driver
+                && let Some(first) = drivers.insert((&module.node, self.board_of(module), driver), name)
+            {
+                problems.add(format!(
+                    "module {name}: the driver {driver} is module {first} already; connect that one with both"
+                ));
+            }
             if !self.nodes.contains_key(&module.node) {
                 problems.unknown(
                     &format!("module {name}"),
@@ -87,6 +102,12 @@ impl Descriptor {
             }
             self.check_board(name, module, problems);
         }
+    }
+
+    /// The board that a module names, or the only one that its node has as far as the descriptor lists boards.
+    fn board_of<'a>(&'a self, module: &'a Module) -> Option<&'a str> {
+        let boards = self.nodes.get(&module.node).map(|node| &node.boards).filter(|boards| boards.len() == 1);
+        module.board.as_deref().or_else(|| boards?.keys().next().map(String::as_str))
     }
 
     /// A module's board, and its driver there, as far as the descriptor lists boards.

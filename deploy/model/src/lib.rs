@@ -8,6 +8,7 @@ pub mod descriptor;
 mod place;
 pub mod ports;
 pub mod read;
+mod world;
 
 #[cfg(test)]
 mod tests;

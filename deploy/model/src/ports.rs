@@ -31,7 +31,7 @@ impl Descriptor {
     pub fn check_ports(&self, tables: &Tables, limits: &BTreeMap<String, usize>) -> Findings {
         let mut problems = Problems::default();
         for connection in &self.connections {
-            check_connection(connection, tables, limits, &mut problems);
+            self.check_connection(connection, tables, limits, &mut problems);
         }
         self.check_capacities(tables, &mut problems);
         self.check_requests(tables, &mut problems);
@@ -47,6 +47,35 @@ impl Descriptor {
         Findings { problems: problems.0, warnings: self.multiplying_cycles(tables) }
     }
 
+    fn check_connection(
+        &self, connection: &Connection, tables: &Tables, limits: &BTreeMap<String, usize>, problems: &mut Problems,
+    ) {
+        let at = format!("connection {}", connection.shown_name());
+        let accepting = [PortKind::Input, PortKind::Handler];
+        let to = check_end(&at, &connection.to, &accepting, tables, problems);
+        let from = connection
+            .from
+            .as_ref()
+            .and_then(|from| check_end(&at, from, &[PortKind::Output, PortKind::Request], tables, problems));
+        let Some(to) = to else { return };
+        if connection.deadline.is_some() && !to.late {
+            let (module, port) = (&connection.to.module, &connection.to.port);
+            let late = self.written(module, &format!("#[late({port})]"), &format!("VT_LATE({port})"));
+            problems.add(format!("{at} has a deadline, but {module} has no {late} to be told"));
+        }
+        for end in connection.from.iter().chain([&connection.to]) {
+            let limit = limits.get(&end.module).copied().unwrap_or(usize::MAX);
+            let largest = usize::try_from(to.payload_bytes_max.max(to.reply_bytes_max)).unwrap_or(usize::MAX);
+            if largest > limit {
+                problems
+                    .add(format!("{at} carries up to {largest} bytes; the platform of {} takes {limit}", end.module));
+            }
+        }
+        if let Some(from) = from {
+            check_types(&at, from, to, problems);
+        }
+    }
+
     /// Rows and single connections.
     fn check_capacities(&self, tables: &Tables, problems: &mut Problems) {
         let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
@@ -60,11 +89,27 @@ impl Descriptor {
         for (module, used) in rows {
             let Some(table) = tables.get(module) else { continue };
             if used > usize::from(table.rows) {
-                problems.add(format!(
-                    "module {module} needs {used} rows, its table has {}; write `#[veritee::module(rows = {used})]`",
-                    table.rows
-                ));
+                problems.add(self.too_few_rows(module, used, table.rows));
             }
+        }
+    }
+
+    /// What to write depends on who wrote the module, and in which language.
+    fn too_few_rows(&self, module: &str, used: usize, rows: u16) -> String {
+        if self.modules.get(module).is_some_and(|module| module.driver.is_some()) {
+            return format!("module {module} is a driver that serves {rows} connections, not {used}; remove some");
+        }
+        let fix =
+            self.written(module, &format!("#[veritee::module(rows = {used})]"), &format!("VT_MODULE(rows = {used})"));
+        format!("module {module} needs {used} rows, its table has {rows}; write {fix}")
+    }
+
+    /// What an author writes, in the language of the module, or in each that it has sources in.
+    fn written(&self, module: &str, rust: &str, c: &str) -> String {
+        match self.modules.get(module).map(|module| (&module.source.rust, &module.source.c)) {
+            Some((None, Some(_))) => format!("`{c}`"),
+            Some((Some(_), Some(_))) => format!("`{rust}`, in C `{c}`"),
+            _ => format!("`{rust}`"),
         }
     }
 
@@ -113,33 +158,6 @@ impl Descriptor {
             )
         };
         spreads.map(warning).into_iter().collect()
-    }
-}
-
-fn check_connection(
-    connection: &Connection, tables: &Tables, limits: &BTreeMap<String, usize>, problems: &mut Problems,
-) {
-    let at = format!("connection {}", connection.shown_name());
-    let accepting = [PortKind::Input, PortKind::Handler];
-    let to = check_end(&at, &connection.to, &accepting, tables, problems);
-    let from = connection
-        .from
-        .as_ref()
-        .and_then(|from| check_end(&at, from, &[PortKind::Output, PortKind::Request], tables, problems));
-    let Some(to) = to else { return };
-    if connection.deadline.is_some() && !to.late {
-        let port = &connection.to.port;
-        problems.add(format!("{at} has a deadline, but {} has no `#[late({port})]` to be told", connection.to.module));
-    }
-    for end in connection.from.iter().chain([&connection.to]) {
-        let limit = limits.get(&end.module).copied().unwrap_or(usize::MAX);
-        let largest = usize::try_from(to.payload_bytes_max.max(to.reply_bytes_max)).unwrap_or(usize::MAX);
-        if largest > limit {
-            problems.add(format!("{at} carries up to {largest} bytes; the platform of {} takes {limit}", end.module));
-        }
-    }
-    if let Some(from) = from {
-        check_types(&at, from, to, problems);
     }
 }
 

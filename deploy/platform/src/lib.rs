@@ -284,6 +284,11 @@ pub trait OwnerPlatform: Send + Sync {
         Ok(image.clone())
     }
 
+    /// Nodes load only what their provider signed: the finished image goes to him first.
+    fn wants_signature(&self) -> bool {
+        false
+    }
+
     /// A driver of a board, as its provider describes it in the credential.
     ///
     /// # Errors

@@ -97,4 +97,22 @@ pub trait ProviderPlatform: Send + Sync {
     /// # Errors
     /// [`PlatformError::Credential`] when the record is none.
     fn keys(&self, board: &BoardRecord, name: &str) -> Result<Vec<DriverKeys>, PlatformError>;
+
+    /// Files that the node of a new board is put together with, beside the board's program memory: names and bytes. None of
+    /// them is secret.
+    ///
+    /// # Errors
+    /// [`PlatformError::Credential`] when the record is none; [`PlatformError::System`].
+    fn node_files(&self, _built: &BuiltBoard) -> Result<Vec<(String, Vec<u8>)>, PlatformError> {
+        Ok(Vec::new())
+    }
+
+    /// Signs the finished image of a module of the owner with this vendor id, on platforms that load nothing else.
+    ///
+    /// # Errors
+    /// [`PlatformError::BadImage`] when the image is not what it calls itself, or not of this owner;
+    /// [`PlatformError::Credential`] when the record is none, or the platform wants no signatures.
+    fn sign(&self, _board: &BoardRecord, _vendor: u16, _image: &[u8]) -> Result<Vec<u8>, PlatformError> {
+        Err(PlatformError::Credential { reason: format!("the platform {} wants no signatures", self.name()) })
+    }
 }

@@ -55,6 +55,7 @@ impl Drivers {
         let node_name = store.board(board)?.node.clone();
         let desk = match self.open(store, &node_name, board, driver).await {
             Ok(desk) => desk,
+            Err(ProviderError::Exec(error)) if error.failure().is_some() => return Err(error.into()),
             Err(_) => {
                 // The channel may have ended with the daemon behind it.
                 self.nodes.remove(&node_name);

@@ -46,6 +46,17 @@ impl Grant {
         (self.board.as_str(), self.driver.as_str()) == (name.board.as_str(), name.driver.as_str())
     }
 
+    /// What somebody else is told who wants the driver.
+    fn busy(&self, now: u64) -> ProviderError {
+        let owner = self.owner.get(..16).unwrap_or(&self.owner);
+        let holder = match self.name.as_str() {
+            "" => format!("owner {owner}…"),
+            application => format!("application {application:?} of owner {owner}…"),
+        };
+        let (driver, board) = (self.driver.clone(), self.board.clone());
+        ProviderError::Busy { driver, board, holder, seconds: self.not_after.saturating_sub(now) }
+    }
+
     /// Whether it is this application's.
     pub(crate) fn is(&self, owner: &str, name: &GrantName) -> bool {
         self.is_of(name) && self.owner == owner && self.application == hex(&name.application)
@@ -71,11 +82,7 @@ pub(crate) fn take(
     }
     let other = kept.grants.iter().find(|grant| grant.is_of(name) && exclusive && grant.not_after > now);
     if let Some(other) = other {
-        return Err(ProviderError::Busy {
-            driver: name.driver.clone(),
-            board: name.board.clone(),
-            until: other.not_after,
-        });
+        return Err(other.busy(now));
     }
     kept.grants.push(Grant {
         board: name.board.clone(),
@@ -129,12 +136,12 @@ pub(crate) fn row(
 
 /// Keeps a driver for an owner.
 pub(crate) fn keep(
-    kept: &mut Kept, owner: &str, name: &GrantName, (exclusive, not_after): (bool, u64),
+    kept: &mut Kept, owner: &str, name: &GrantName, (exclusive, now, not_after): (bool, u64, u64),
 ) -> Result<(), ProviderError> {
     let (driver, board) = (name.driver.clone(), name.board.clone());
     let taken = kept.grants.iter().find(|grant| grant.is_of(name) && exclusive && grant.owner != owner);
     if let Some(taken) = taken {
-        return Err(ProviderError::Busy { driver, board, until: taken.not_after });
+        return Err(taken.busy(now));
     }
     match kept.grants.iter_mut().find(|grant| grant.is_of(name) && grant.owner == owner) {
         Some(grant) => grant.not_after = not_after,

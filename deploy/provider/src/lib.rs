@@ -48,17 +48,22 @@ pub enum ProviderError {
         board: String,
     },
     /// The driver serves another application.
-    #[error("driver {driver} of board {board} is exclusive and serves another application until {until} (Unix time)")]
+    #[error(
+        "driver {driver} of board {board} is exclusive: {holder} has it for {} more, unless it gives it back before or the \
+         provider releases it (`veritee provider release {board} {driver}`)", duration(*seconds)
+    )]
     Busy {
         /// The driver.
         driver: String,
         /// Its board.
         board: String,
-        /// When it is taken back.
-        until: u64,
+        /// Who has it.
+        holder: String,
+        /// After how many seconds it is taken back.
+        seconds: u64,
     },
     /// The driver was not granted to this application, or no more.
-    #[error("driver {driver} of board {board} is not granted to this application: take it first")]
+    #[error("driver {driver} of board {board} is not lent to this application")]
     NotGranted {
         /// The driver.
         driver: String,
@@ -101,6 +106,15 @@ pub enum ProviderError {
         /// The system's error.
         source: std::io::Error,
     },
+}
+
+/// A duration for people.
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} seconds"),
+        120..7200 => format!("{} minutes", seconds / 60),
+        _ => format!("{} hours", seconds / 3600),
+    }
 }
 
 fn listed(candidates: &[String]) -> String {

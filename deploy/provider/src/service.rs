@@ -6,7 +6,7 @@ use crate::{ProviderError, Store};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Mutex;
-use veritee_exec::desk::Desk;
+use veritee_exec::desk::{Attested, Desk};
 use veritee_exec::provider::{Answered, Ask, GrantName, Granted, Provider, Told};
 use veritee_ids::{ApplicationHandle, ConnectionId, RowIndex};
 use veritee_wire::Layout;
@@ -52,8 +52,13 @@ impl Service {
             Ask::SetKey { grant, set } => work.set_key(owner, &grant, &set).await,
             Ask::Remove { grant, row, connection } => work.remove(owner, &grant, (row, connection)).await,
             Ask::Release { grant } => work.release(owner, &grant).await,
+            Ask::Look { grant } => work.look(owner, &grant).await,
+            Ask::Sign { board, image } => work.store.sign(&board, owner, &image).map(Told::Signed),
         };
-        told.unwrap_or_else(|error| Told::Refused(error.to_string()))
+        told.unwrap_or_else(|error| match error {
+            ProviderError::NotGranted { .. } => Told::NotLent(error.to_string()),
+            error => Told::Refused(error.to_string()),
+        })
     }
 
     /// Takes back what is over its time.
@@ -81,12 +86,7 @@ struct Customer {
 
 impl Provider for Customer {
     fn ask(&self, ask: Ask) -> Answered<'_> {
-        Box::pin(async move {
-            match self.service.answer(&self.owner, ask).await {
-                Told::Refused(reason) => Err(veritee_exec::ExecError::Provider(reason)),
-                told => Ok(told),
-            }
-        })
+        Box::pin(async move { self.service.answer(&self.owner, ask).await.agreed() })
     }
 }
 
@@ -102,18 +102,24 @@ impl Work {
         let handle =
             self.store.change(|kept| grants::take(kept, owner, (name, shown, module), (exclusive, now, not_after)))?;
         let desk = self.drivers.attest(&self.store, &name.board, &name.driver).await?;
-        let attested = desk.attested.clone();
         let grant = self.store.kept.grants.iter().find(|grant| grant.is(owner, name));
         lend(desk, grant.ok_or(ProviderError::Malformed)?).await?;
-        Ok(Told::Granted(Granted {
-            activation: attested.activation.0,
-            measurement: attested.measurement,
-            device: keys.driver.device,
-            handle,
-            not_after,
-            simulated: attested.simulated,
-            freshness: attested.freshness.code(),
-        }))
+        Ok(granted(&desk.attested, keys.driver.device, (handle, not_after)))
+    }
+
+    /// What the application was told when it took the driver, or will be told after a reset of the board.
+    async fn look(&mut self, owner: &str, name: &GrantName) -> Result<Told, ProviderError> {
+        self.customer(owner, name)?;
+        let not_after = self.grant(owner, name)?.not_after;
+        let device = self.store.driver(&name.board, &name.driver)?.driver.device;
+        let handle = self.handle(name);
+        let desk = self.drivers.desk(&self.store, &name.board, &name.driver).await?;
+        Ok(granted(&desk.attested, device, (handle, not_after)))
+    }
+
+    /// The application's short name at drivers.
+    fn handle(&self, name: &GrantName) -> u16 {
+        self.store.kept.handles.get(&veritee_exec::hex(&name.application)).copied().unwrap_or_default()
     }
 
     /// The owner has a key of the board.
@@ -152,7 +158,7 @@ impl Work {
         self.grant(owner, name)?;
         let set = SetKey::decode(set).map_err(|_| ProviderError::Malformed)?;
         let keys = self.store.driver(&name.board, &name.driver)?;
-        let handle = self.store.kept.handles.get(&veritee_exec::hex(&name.application)).copied().unwrap_or_default();
+        let handle = self.handle(name);
         let rows = keys.driver.ports.rows;
         let row = self.store.change(|kept| grants::row(kept, owner, name, (set.row.0, set.connection.0, rows)))?;
         let set = SetKey { row: RowIndex(row), application: ApplicationHandle(handle), ..set };
@@ -171,18 +177,24 @@ impl Work {
         let found = rows.iter().find(|row| (row.named, row.connection) == (named, connection));
         let end = match found {
             Some(lent) => {
+                let lent = (lent.row, lent.connection);
                 let desk = self.drivers.desk(&self.store, &name.board, &name.driver).await?;
-                let row = RowName { row: RowIndex(lent.row), connection: ConnectionId(connection) };
-                desk.remove(&row).await?
+                let stands = desk.status().await?.rows.iter().any(|row| (row.row.0, row.connection.0) == lent);
+                let row = RowName { row: RowIndex(lent.0), connection: ConnectionId(lent.1) };
+                // A driver that was reset has it no more.
+                if stands { desk.remove(&row).await? } else { NOWHERE }
             }
-            None => EpochEnd { epoch: veritee_ids::Epoch(0), counter: veritee_ids::Counter(0) },
+            None => NOWHERE,
         };
         self.store.change(|kept| {
             let grants = kept.grants.iter_mut().filter(|grant| grant.is(owner, name));
             grants.for_each(|grant| grant.rows.retain(|row| (row.named, row.connection) != (named, connection)));
             Ok(())
         })?;
-        // What its node still routes there is refused by the driver: the row is free.
+        // The row is free; its node routes nothing there any more, and the connection's number is free for others.
+        let grant = self.grant(owner, name)?.clone();
+        let desk = self.drivers.desk(&self.store, &name.board, &name.driver).await?;
+        lend(desk, &grant).await?;
         Ok(Told::Ended { end: end.bytes::<{ EpochEnd::BYTES }>().to_vec(), proof: Vec::new() })
     }
 
@@ -217,6 +229,21 @@ impl Work {
     }
 }
 
+fn granted(attested: &Attested, device: u16, (handle, not_after): (u16, u64)) -> Told {
+    Told::Granted(Granted {
+        activation: attested.activation.0,
+        measurement: attested.measurement.clone(),
+        device,
+        handle,
+        not_after,
+        simulated: attested.simulated,
+        freshness: attested.freshness.code(),
+    })
+}
+
+/// The end of an epoch that never was.
+const NOWHERE: EpochEnd = EpochEnd { epoch: veritee_ids::Epoch(0), counter: veritee_ids::Counter(0) };
+
 impl Service {
     /// Takes a driver back from whoever has it.
     ///
@@ -237,7 +264,7 @@ impl Service {
         let keys = work.store.driver(board, driver)?;
         let name = GrantName { board: board.to_owned(), driver: driver.to_owned(), application: [0; 16] };
         work.take_back(now(), |grant| grant.is_of(&name)).await?;
-        work.store.change(|kept| grants::keep(kept, owner, &name, (keys.driver.exclusive, not_after)))
+        work.store.change(|kept| grants::keep(kept, owner, &name, (keys.driver.exclusive, now(), not_after)))
     }
 }
 

@@ -214,6 +214,21 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Signs an image of an owner who has a key of the board.
+    ///
+    /// # Errors
+    /// [`ProviderError::NoSuch`], [`ProviderError::Stranger`]; [`ProviderError::Exec`] when the image is refused.
+    pub fn sign(&self, board: &str, owner: &str, image: &[u8]) -> Result<Vec<u8>, ProviderError> {
+        let found = self.board(board)?;
+        let knows = self.kept.customers.get(board).is_some_and(|known| known.iter().any(|known| known == owner));
+        let vendor = self.kept.vendors.get(owner).copied().filter(|_| knows);
+        let vendor =
+            vendor.ok_or_else(|| ProviderError::Stranger { owner: owner.to_owned(), board: board.to_owned() })?;
+        Ok(found.platform()?.sign(&found.record(), vendor, image).map_err(ExecError::from)?)
+    }
+}
+
 /// Reads the books; there are none at the beginning.
 pub(crate) fn read(path: &Path) -> Result<Kept, ExecError> {
     match std::fs::read_to_string(path) {

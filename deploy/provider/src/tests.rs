@@ -21,8 +21,14 @@ fn an_exclusive_driver_serves_one_application() {
     assert_eq!(take(&mut kept, "ann", (&name("led", 1), "lights", "module"), EXCLUSIVE).unwrap(), first, "taken again");
     for (owner, application) in [("bob", 2), ("ann", 2)] {
         let refused = take(&mut kept, owner, (&name("led", application), "others", "module"), EXCLUSIVE);
-        assert!(matches!(refused, Err(ProviderError::Busy { until: 200, .. })), "{refused:?}");
+        assert!(matches!(refused, Err(ProviderError::Busy { seconds: 100, .. })), "{refused:?}");
     }
+    let refused = take(&mut kept, "bob", (&name("led", 2), "others", "module"), EXCLUSIVE).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "driver led of board kitchen is exclusive: application \"lights\" of owner ann… has it for 100 seconds more, unless it \
+         gives it back before or the provider releases it (`veritee provider release kitchen led`)"
+    );
     take(&mut kept, "bob", (&name("button", 2), "others", "module"), EXCLUSIVE).unwrap();
     assert_eq!((of(&kept, "ann").len(), of(&kept, "bob").len()), (1, 1));
 }
@@ -68,10 +74,10 @@ fn a_connection_number_is_one_applications_at_a_driver() {
 #[test]
 fn a_driver_that_is_kept_for_an_owner_is_given_to_him_only() {
     let mut kept = Kept::default();
-    keep(&mut kept, "ann", &name("led", 0), (true, 500)).unwrap();
+    keep(&mut kept, "ann", &name("led", 0), (true, 100, 500)).unwrap();
     assert!(take(&mut kept, "bob", (&name("led", 2), "others", "module"), EXCLUSIVE).is_err());
     take(&mut kept, "ann", (&name("led", 1), "lights", "module"), EXCLUSIVE).unwrap();
     assert_eq!(of(&kept, "ann").len(), 1);
     assert_eq!(of(&kept, "ann")[0].not_after, 500);
-    assert!(keep(&mut kept, "bob", &name("led", 0), (true, 600)).is_err());
+    assert!(keep(&mut kept, "bob", &name("led", 0), (true, 100, 600)).is_err());
 }

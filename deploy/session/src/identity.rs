@@ -1,5 +1,6 @@
 //! Who signs: an owner, or his delegate.
 
+use crate::SessionError;
 use core::fmt;
 use ed25519_dalek::{Signer as _, SigningKey};
 use veritee_ids::limits::PROTOCOL_VERSION;
@@ -84,6 +85,22 @@ pub struct Delegated {
     pub identity: OwnerIdentity,
     /// The bytes of the owner's delegation.
     pub delegation: Vec<u8>,
+}
+
+impl Delegated {
+    /// Judges the delegation before it is used: a module has no clock. Nodes do the same, honest ones.
+    ///
+    /// # Errors
+    /// [`SessionError::OtherDelegation`] when it is malformed, for another application or for another delegate;
+    /// [`SessionError::DelegationOver`] when it is over at `now`, in seconds since 1970.
+    pub fn check(&self, application: ApplicationId, now: u64) -> Result<(), SessionError> {
+        let delegation = Delegation::decode(&self.delegation).map_err(|_| SessionError::OtherDelegation)?;
+        if delegation.application != application || delegation.delegate != self.identity.public() {
+            return Err(SessionError::OtherDelegation);
+        }
+        let not_after = delegation.not_after;
+        if now > not_after { Err(SessionError::DelegationOver { not_after }) } else { Ok(()) }
+    }
 }
 
 /// Who opens a session.

@@ -38,6 +38,15 @@ pub enum SessionError {
     /// The module's agreement key has low order.
     #[error("the module's agreement key is not acceptable")]
     BadAgreement,
+    /// The delegation is malformed, or for another application or delegate.
+    #[error("the delegation is not for this delegate and application")]
+    OtherDelegation,
+    /// The delegation is over.
+    #[error("the delegation ended at {not_after} (seconds since 1970)")]
+    DelegationOver {
+        /// Its last second.
+        not_after: u64,
+    },
     /// The answer does not have its form.
     #[error("the module's answer is malformed")]
     MalformedAnswer,

@@ -287,6 +287,26 @@ fn only_the_owner_and_whom_he_delegates_get_in() {
     assert_eq!(open_as(&Signer::Delegate(&stolen)), Status::Refused, "a delegation names its delegate");
 }
 
+#[test]
+fn a_delegate_does_not_use_what_is_over_or_not_his() {
+    let delegate = OwnerIdentity::from_seed(&[8; 32]);
+    let grant = Grant {
+        application: APPLICATION,
+        delegate: delegate.public(),
+        epochs: (Epoch(1), Epoch(9)),
+        serial: 1,
+        not_after: 100,
+    };
+    let delegated = Delegated { identity: delegate, delegation: owner().delegate(&grant) };
+    assert_eq!(delegated.check(APPLICATION, 100), Ok(()));
+    assert_eq!(delegated.check(APPLICATION, 101), Err(SessionError::DelegationOver { not_after: 100 }));
+    let other = Err(SessionError::OtherDelegation);
+    assert_eq!(delegated.check(ApplicationId([0xee; 16]), 100), other);
+    assert_eq!(Delegated { identity: owner(), ..delegated.clone() }.check(APPLICATION, 100), other);
+    let cut = delegated.delegation[1..].to_vec();
+    assert_eq!(Delegated { delegation: cut, ..delegated }.check(APPLICATION, 100), other);
+}
+
 fn head(rows: u16, next_row: u16, change: u16) -> StatusHead {
     StatusHead {
         activation: ActivationId([1; 16]),

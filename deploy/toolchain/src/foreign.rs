@@ -12,35 +12,78 @@ use veritee_c_declare::{Compilation, Compiler, CompilerError, DeclareError, Mess
 use veritee_platform::{BuildOrder, PlatformError};
 use veritee_wire::ports::FLAG_LATE;
 
-/// Objects for a static-pie without library, equal wherever they are made.
-const FLAGS: &[&str] = &[
-    "-O2",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-fno-stack-protector",
-    "-fcf-protection=none",
-    "-fno-asynchronous-unwind-tables",
-    "-Werror=return-type",
-    "-Werror=implicit-function-declaration",
-    "-Werror=incompatible-pointer-types",
-];
+/// A processor that modules in C are compiled for.
+#[derive(Clone, Copy, Debug)]
+pub struct Processor {
+    /// Names a folder.
+    folder: &'static str,
+    /// Compilers that are tried.
+    compilers: &'static [&'static str],
+    /// What chooses the processor.
+    target: &'static [&'static str],
+    /// Objects for a static-pie without library, equal wherever they are made.
+    flags: &'static [&'static str],
+}
+
+impl Processor {
+    /// This machine's.
+    pub const HOST: Self = Self {
+        folder: "c",
+        compilers: &["clang", "cc"],
+        target: &[],
+        flags: &[OPTIMISED, POSITION, HIDDEN, NO_GUARD, NO_TABLES, RETURNS, DECLARED, POINTERS, "-fcf-protection=none"],
+    };
+    /// 64-bit Arm without operating system, and without registers that its worlds would have to swap.
+    pub const ARM64: Self = Self {
+        folder: "c-arm64",
+        compilers: &["clang"],
+        target: &["--target=aarch64-none-elf"],
+        flags: &[
+            OPTIMISED,
+            POSITION,
+            HIDDEN,
+            NO_GUARD,
+            NO_TABLES,
+            RETURNS,
+            DECLARED,
+            POINTERS,
+            "-mgeneral-regs-only",
+            "-mstrict-align",
+        ],
+    };
+}
+
+const OPTIMISED: &str = "-O2";
+const POSITION: &str = "-fPIC";
+const HIDDEN: &str = "-fvisibility=hidden";
+const NO_GUARD: &str = "-fno-stack-protector";
+const NO_TABLES: &str = "-fno-asynchronous-unwind-tables";
+const RETURNS: &str = "-Werror=return-type";
+const DECLARED: &str = "-Werror=implicit-function-declaration";
+const POINTERS: &str = "-Werror=incompatible-pointer-types";
+
 /// What of the C core is used behind the one in Rust: from a call to the author's function.
 const CORE: &[&str] = &["core/program.c"];
 
 /// Compiles the module in C and writes a crate around it below the target folder. Gives the crate's folder.
-pub(crate) fn wrap(order: &BuildOrder<'_>, framework: &Path) -> Result<PathBuf, PlatformError> {
-    let compiler = Compiler::host().map_err(|error| refused(order, error.into()))?;
+///
+/// # Errors
+/// [`PlatformError::MissingTool`], [`PlatformError::Build`], [`PlatformError::BadImage`] or [`PlatformError::System`], as
+/// said there.
+pub fn wrap(order: &BuildOrder<'_>, framework: &Path, processor: Processor) -> Result<PathBuf, PlatformError> {
+    let compiler = Compiler::find(processor.compilers, processor.target, "clang");
+    let compiler = compiler.map_err(|error| refused(order, error.into()))?;
     let sdk = framework.join("sdk/c");
     let source = order.source.canonicalize().map_err(system(format!("find {}", order.source.display())))?;
     let module = veritee_c_declare::read(&source, &sdk, &compiler).map_err(|error| refused(order, error))?;
     if module.poll || module.interrupt {
         return Err(bad(order, "VT_POLL and VT_INTERRUPT are for drivers on boards; here nobody would call them"));
     }
-    let folder = order.target.join("veritee/c").join(order.module);
+    let folder = order.target.join("veritee").join(processor.folder).join(order.module);
     fs::create_dir_all(folder.join("src")).map_err(system(format!("make {}", folder.display())))?;
     let folder = folder.canonicalize().map_err(system(format!("find {}", folder.display())))?;
     (order.talk)("compiling C");
-    let what = Compilation { folder: &source, sdk: &sdk, core: CORE, flags: FLAGS, out: &folder };
+    let what = Compilation { folder: &source, sdk: &sdk, core: CORE, flags: processor.flags, out: &folder };
     let objects = veritee_c_declare::compile(&module, &compiler, &what).map_err(|error| refused(order, error))?;
     check_data(order, &objects)?;
     let library = archive(&folder, &objects)?;

@@ -101,9 +101,6 @@ pub(crate) fn locked_workspace(author: &Path) -> Option<&Path> {
 }
 
 /// Writes a file at once, if it differs: another process may be reading it.
-///
-/// # Errors
-/// The system's.
 pub(crate) fn write_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::read(path).is_ok_and(|found| found == bytes) {
         return Ok(());

@@ -1,6 +1,6 @@
 //! From a module's crate to a program without operating system: what platforms with images in Rust share.
 //!
-//! `foreign` makes a crate of a module in C; `generated` writes the final crate into the target folder; `cargo` compiles it
+//! [`foreign`] makes a crate of a module in C; `generated` writes the final crate into the target folder; `cargo` compiles it
 //! with the owner's toolchain; [`ports`] reads the port table back out of the program.
 //!
 //! 1. Nothing is written into the author's tree.
@@ -8,7 +8,7 @@
 //! 3. Equal sources, toolchain and owner give equal bytes, wherever they are built.
 
 mod cargo;
-mod foreign;
+pub mod foreign;
 mod generated;
 pub mod ports;
 
@@ -65,8 +65,11 @@ impl Program {
     }
 }
 
-/// Waits until no other build of a module of this name uses the target folder.
-fn lock(order: &BuildOrder<'_>) -> Result<File, PlatformError> {
+/// Waits until no other build of a module of this name uses the target folder; none does as long as the lock lives.
+///
+/// # Errors
+/// [`PlatformError::System`].
+pub fn lock(order: &BuildOrder<'_>) -> Result<File, PlatformError> {
     let folder = order.target.join("veritee");
     let path = folder.join(format!("{}.lock", order.module));
     let locked = || {
@@ -92,7 +95,7 @@ pub fn build(
     let lock = lock(order)?;
     let wrapped = match order.language {
         Language::Rust => None,
-        Language::C => Some(foreign::wrap(order, &sources)?),
+        Language::C => Some(foreign::wrap(order, &sources, foreign::Processor::HOST)?),
     };
     let order = &BuildOrder { source: wrapped.as_deref().unwrap_or(order.source), ..*order };
     let module = generated::read_module(order)?;

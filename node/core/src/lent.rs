@@ -38,18 +38,27 @@ impl Router {
     /// Takes a module back from an application: its routes to it are forgotten, and what waits for it is dropped.
     /// Gives the number of dropped frames.
     pub fn take_back(&mut self, module: ModuleIndex, app: AppIndex) -> u64 {
-        let connections: Vec<u16> = self
+        let dropped = self.lend_only(module, app, &[]);
+        self.apps[app].lent.retain(|_, lent| *lent != module);
+        dropped
+    }
+
+    /// Takes all connections of an application at a module back but these, which need not be there. Their numbers are free
+    /// then. Gives the number of dropped frames.
+    pub fn lend_only(&mut self, module: ModuleIndex, app: AppIndex, connections: &[(u16, u16)]) -> u64 {
+        let stays = |connection: u16| connections.iter().any(|(kept, _)| *kept == connection);
+        let over: Vec<u16> = self
             .lent
             .iter()
             .filter(|((lent, _), (borrower, _))| *lent == module && *borrower == app)
             .map(|((_, connection), _)| *connection)
+            .filter(|connection| !stays(*connection))
             .collect();
         let mut dropped = 0;
-        for connection in connections {
+        for connection in over {
             dropped += self.unroute(app, connection);
             self.lent.remove(&(module, connection));
         }
-        self.apps[app].lent.retain(|_, lent| *lent != module);
         dropped
     }
 

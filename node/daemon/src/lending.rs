@@ -91,6 +91,14 @@ impl Node {
                 return refuse(FailureKind::Taken, &text);
             }
         }
+        let dropped = self.router.lend_only(driver, app, &lent.connections);
+        if dropped > 0 {
+            tracing::warn!(
+                module = lent.module,
+                dropped,
+                "connections of a driver were taken back with frames that waited"
+            );
+        }
         self.router.name_lent(app, &lent.module, driver);
         self.set_routes_again(to, uuid, app, &lent.module);
         Ok(())

@@ -10,6 +10,7 @@
 
 pub mod config;
 mod control;
+mod delegations;
 mod hosting;
 mod journal;
 mod lending;

@@ -7,7 +7,7 @@ use crate::node::{Node, Shared};
 use crate::{lending, listener, loading, reserving, routing};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use veritee_host::Platform;
 use veritee_ids::Op;
 use veritee_node_client::Fingerprint;
@@ -224,6 +224,10 @@ async fn enter(shared: &Shared, owner: u32, name: &ModuleName, op: u16, input: V
     if input.len() > INPUT_BYTES_MAX {
         return refuse(FailureKind::Malformed, "the input is too long");
     }
+    if crate::delegations::is_over(op, &input) {
+        return refuse(FailureKind::Forbidden, "the delegation is over");
+    }
+    reachable(shared, owner, name).await?;
     let answer = shared.with(|node| {
         let module = known_module(node, owner, name)?;
         let (token, answer) = node.expect_answer();
@@ -234,6 +238,7 @@ async fn enter(shared: &Shared, owner: u32, name: &ModuleName, op: u16, input: V
 }
 
 async fn direct(shared: &Shared, owner: u32, name: &ModuleName, row: u16, frame: &[u8], reply_ms: u32) -> Answer {
+    reachable(shared, owner, name).await?;
     let answer = shared.with(|node| {
         let module = known_module(node, owner, name)?;
         let (token, answer) = node.expect_answer();
@@ -245,6 +250,23 @@ async fn direct(shared: &Shared, owner: u32, name: &ModuleName, row: u16, frame:
         Ok(answer)
     })?;
     entered(answer, ENTER_PATIENCE + Duration::from_millis(u64::from(reply_ms))).await
+}
+
+/// Waits a little for what is in the way of a module's calls, as a board that is not reached; then says what it is. Events
+/// wait as long as it takes, owners do not.
+async fn reachable(shared: &Shared, owner: u32, name: &ModuleName) -> Result<(), Response> {
+    let end = Instant::now() + TROUBLE_PATIENCE;
+    loop {
+        let trouble = shared.with(|node| {
+            let module = known_module(node, owner, name)?;
+            Ok(node.hosts.get(module).and_then(|host| host.hosted.as_ref()?.trouble()))
+        })?;
+        match trouble {
+            None => return Ok(()),
+            Some(trouble) if Instant::now() >= end => return refuse(FailureKind::Unavailable, &trouble),
+            Some(_) => sleep(TROUBLE_PAUSE).await,
+        }
+    }
 }
 
 fn enter_failed(error: EnterError) -> Response {
@@ -357,13 +379,13 @@ async fn replace_identity(shared: &Shared, owner: u32, identity: IdentityKey) ->
 }
 
 async fn drain(shared: &Shared, owner: u32, application: &[u8; 16], wait_ms: u32) -> Answer {
-    let until = tokio::time::Instant::now() + Duration::from_millis(u64::from(wait_ms));
+    let until = Instant::now() + Duration::from_millis(u64::from(wait_ms));
     loop {
         let left = shared.look(|node| Ok(node.router.waiting(known_app(node, owner, application)?)))?;
-        if left == 0 || tokio::time::Instant::now() >= until {
+        if left == 0 || Instant::now() >= until {
             return Ok(Response::Drained { left });
         }
-        tokio::time::sleep(DRAIN_PERIOD).await;
+        sleep(DRAIN_PERIOD).await;
     }
 }
 
@@ -395,5 +417,8 @@ async fn revoke(shared: &Shared, owner: u32) -> Answer {
 
 const INPUT_BYTES_MAX: usize = veritee_ids::limits::ENTRY_BYTES_MAX + 2;
 pub(crate) const NAME_BYTES_MAX: usize = 128;
+/// For what is in the way of a module's calls, and how often it is looked at.
+const TROUBLE_PATIENCE: Duration = Duration::from_secs(5);
+const TROUBLE_PAUSE: Duration = Duration::from_millis(50);
 const ENTER_PATIENCE: Duration = Duration::from_secs(30);
 const DRAIN_PERIOD: Duration = Duration::from_millis(2);

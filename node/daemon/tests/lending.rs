@@ -119,6 +119,24 @@ async fn a_number_is_one_applications_at_a_driver() {
 }
 
 #[tokio::test]
+async fn what_is_lent_no_more_is_free_for_others() {
+    let mut node = Node::start();
+    let (_, lender, owner, borrower) = lent(&mut node).await;
+    let stranger = Identity::generate().unwrap();
+    node.enrol(&stranger).await;
+    done(&lender, lend(&owner, &[(5, 2)])).await;
+    done(&lender, lend(&stranger, &[(6, 3)])).await;
+    assert_eq!(
+        refusal(&lender, lend(&owner, &[(5, 2), (6, 3)])).await,
+        FailureKind::Taken,
+        "the number is a stranger's"
+    );
+    emit(&borrower, name(APP, "module"), 5, 2).await;
+    drain(&borrower).await;
+    assert_eq!(accepted(&node, "driver"), 2, "what is lent still works");
+}
+
+#[tokio::test]
 async fn only_who_has_a_driver_lends_it_and_only_to_owners_who_are_known() {
     let mut node = Node::start();
     let (provider, lender, owner, borrower) = lent(&mut node).await;

@@ -81,10 +81,8 @@ async fn a_node_is_made_enrolled_killed_and_stopped() {
     let Response::Description(description) = client.call(Request::Describe).await.unwrap() else {
         panic!("a description is expected")
     };
-    assert_eq!(
-        (description.platforms, description.identity),
-        (vec!["native".to_owned(), "sgx".to_owned()], fingerprint)
-    );
+    assert_eq!(description.identity, fingerprint);
+    assert!(description.platforms.contains(&"native".to_owned()), "{:?}", description.platforms);
     let name = ModuleName { application: [1; 16], module: "m".to_owned() };
     let load = Request::Load { name, platform: "native".to_owned(), image: b"no image".to_vec(), restart: false };
     let refused = client.call(load).await;

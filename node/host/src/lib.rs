@@ -175,6 +175,11 @@ pub trait Hosted: Send {
     /// Frees the room of all outputs up to `position`.
     fn release(&mut self, position: u64);
 
+    /// Why calls wait for longer than the instance needs, as while its board is not reached; none usually.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// How it ended, once it has.
     fn death(&mut self) -> Option<Death>;
 

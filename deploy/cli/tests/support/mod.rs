@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
+pub mod board;
 pub mod node;
 
 use node::Daemon;
@@ -25,7 +26,12 @@ pub const TOOL: &str = env!("CARGO_BIN_EXE_veritee");
 
 /// The node's program, beside the owner's one.
 pub fn node_program() -> PathBuf {
-    let program = Path::new(TOOL).with_file_name("veritee-node");
+    beside("veritee-node")
+}
+
+/// A program beside the owner's one.
+fn beside(name: &str) -> PathBuf {
+    let program = Path::new(TOOL).with_file_name(name);
     assert!(program.is_file(), "{} is missing: run `cargo build --bins` before the tests", program.display());
     program
 }
@@ -132,9 +138,14 @@ impl Stage {
 
     /// Adds a node to an owner's list, with a token of its own.
     pub fn enrol(&self, owner: &str, node: &str) {
+        self.enrol_by(owner, &["node", "add"], node);
+    }
+
+    /// The same by another verb.
+    pub fn enrol_by(&self, owner: &str, verb: &[&str], node: &str) {
         let daemon = &self.nodes[node];
         let token = daemon.token();
-        let words = ["node", "add", node, &daemon.address, "--fingerprint", &daemon.fingerprint, "--token"];
+        let words = [verb, &[node, &daemon.address, "--fingerprint", &daemon.fingerprint, "--token"]].concat();
         self.tool(owner, &words).arg(token).said().ok();
     }
 
@@ -146,6 +157,7 @@ impl Stage {
         }
         command.args(words).current_dir(self.path()).stdin(Stdio::null());
         command.env("VERITEE_HOME_DIR", &self.owners[owner].home).env("VERITEE_NODE", node_program());
+        command.env("VERITEE_EMU", beside("veritee-emu"));
         Tool(command)
     }
 
@@ -334,6 +346,16 @@ impl Status {
         let all = self.0["connections"].as_array().unwrap();
         all.iter().all(|connection| connection["sent"] == connection["accepted"])
     }
+}
+
+/// A text without lengths of sections: they change with every change of the SDK.
+pub fn without_lengths(text: &str) -> String {
+    let length = |word: &str| word.len() >= 4 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let words = text.split_inclusive([' ', '\n']).map(|word| {
+        let bare = word.trim_end();
+        if length(bare) { word.replace(bare, "N") } else { word.to_owned() }
+    });
+    words.collect()
 }
 
 /// Waits until a condition holds.

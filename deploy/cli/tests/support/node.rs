@@ -14,17 +14,34 @@ pub struct Daemon {
     child: Option<Child>,
     pub address: String,
     pub fingerprint: String,
+    /// Its boards.
+    boards: Boards,
+}
+
+/// What a node's configuration says of boards.
+#[derive(Clone, Debug, Default)]
+pub struct Boards {
+    /// Fingerprints of providers.
+    pub providers: Vec<String>,
+    /// Name, port and drivers of each.
+    pub boards: Vec<(String, String, Vec<String>)>,
 }
 
 impl Daemon {
     /// Makes a node in a new folder and starts it.
     pub fn init(folder: &Path) -> Self {
+        Self::with_boards(folder, Boards::default())
+    }
+
+    /// A node with boards.
+    pub fn with_boards(folder: &Path, boards: Boards) -> Self {
         fs::create_dir(folder).unwrap();
         let mut daemon = Self {
             folder: folder.to_owned(),
             child: None,
             address: "127.0.0.1:0".to_owned(),
             fingerprint: String::new(),
+            boards,
         };
         daemon.configure();
         daemon.fingerprint = daemon.asked("init")["fingerprint"].as_str().unwrap().to_owned();
@@ -37,10 +54,16 @@ impl Daemon {
     }
 
     fn configure(&self) {
+        let boards = self.boards.boards.iter();
+        let boards = boards.map(|(name, port, drivers)| {
+            format!("[[board]]\nname = {name:?}\nport = {port:?}\ndrivers = {drivers:?}\n")
+        });
         let text = format!(
-            "state = {:?}\nlisten = [{:?}]\n[log]\nfilter = \"info\"\n",
+            "state = {:?}\nlisten = [{:?}]\nproviders = {:?}\n[log]\nfilter = \"info\"\n{}",
             self.folder.join("state"),
-            self.address
+            self.address,
+            self.boards.providers,
+            boards.collect::<String>()
         );
         fs::write(self.config(), text).unwrap();
     }

@@ -1,0 +1,129 @@
+//! Modules in SGX enclaves, through the real programs: run, inspected, refused.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod support;
+
+use serde_json::Value;
+use support::{Application, OWNER, Stage, Tool, button_led};
+
+/// The LED in an enclave; `allow` is the policy.
+fn descriptor(allow: &str) -> String {
+    button_led()
+        .replace("ceiling: { platform: native }", "ceiling: { platform: sgx }")
+        .replace("allow: [native]", &format!("allow: [{allow}]"))
+        .replace("policy:", "timers:\n  - { name: finger, entry: button.press, every: 50ms }\npolicy:")
+}
+
+/// Whether images of SGX can run on this machine, at least in software.
+fn enclaves_run(stage: &Stage) -> bool {
+    let found = stage.tool(OWNER, &["doctor", "--output", "json"]).said().json();
+    let there = !found["SGX"].is_null();
+    if !there {
+        println!("skipped: this processor lacks what images of SGX need");
+    }
+    there
+}
+
+/// `veritee run` for a moment.
+fn run(application: &Application<'_>, words: &[&str]) -> Tool {
+    let mut tool = application.verb(&["run"]).arg("--for").arg("1s").arg("--output").arg("json");
+    for word in words {
+        tool = tool.arg(word);
+    }
+    tool
+}
+
+/// What `veritee image inspect` says of the image that was built for a module and measures this.
+fn inspected(application: &Application<'_>, module: &str, measurement: &str) -> Value {
+    let file = format!("target/veritee/sgx/{module}/{module}-{}.sgx", &measurement[..8]);
+    let tool = application.stage.tool(OWNER, &["image", "inspect", "--output", "json"]);
+    tool.arg(application.folder.join(file)).said().json()
+}
+
+#[test]
+fn a_module_runs_in_an_enclave_and_says_that_it_is_simulated() {
+    let stage = Stage::new();
+    if !enclaves_run(&stage) {
+        return;
+    }
+    let application = stage.application(OWNER, "app", &descriptor("native, sgx-simulated"));
+    let report = run(&application, &[]).said().json();
+    let module = |name: &str| {
+        let modules = report["modules"].as_array().unwrap();
+        modules.iter().find(|module| module["name"] == name).unwrap().clone()
+    };
+    let led = module("led");
+    assert_eq!((&led["platform"], &led["attested"], &led["simulated"]), (&"sgx".into(), &true.into(), &true.into()));
+    assert_eq!(module("button")["platform"], "native");
+    let press = &report["connections"][0];
+    assert!(press["accepted"].as_u64().unwrap() > 5 && press["sent"] == press["accepted"], "{press:#}");
+    // MRENCLAVE, as the image that was built has it.
+    let measurement = led["measurement"].as_str().unwrap();
+    assert_eq!(measurement.len(), 64);
+    let image = inspected(&application, "led", measurement);
+    assert_eq!(image["measurement"], measurement);
+    for field in ["signer", "pages", "enclave_bytes", "table"] {
+        assert!(!image[field].is_null(), "no {field} in {image:#}");
+    }
+}
+
+#[test]
+fn a_policy_that_names_no_simulation_refuses_it() {
+    let stage = Stage::new();
+    if !enclaves_run(&stage) {
+        return;
+    }
+    let application = stage.application(OWNER, "app", &descriptor("native"));
+    let said = run(&application, &[]).said();
+    assert_eq!(said.code, 4, "{}", said.err);
+    for words in ["led", "simulated SGX, which protects nothing", "allow: [sgx-simulated]"] {
+        assert!(said.err.contains(words), "{words:?} is not in: {}", said.err);
+    }
+    assert_eq!(said.out, "", "nothing ran");
+}
+
+#[test]
+fn a_lasting_enclave_survives_its_daemon_and_keeps_its_life() {
+    let mut stage = Stage::with_nodes(&["desk", "ceiling"]);
+    if !enclaves_run(&stage) {
+        return;
+    }
+    let text = descriptor("native, sgx-simulated");
+    let application = stage.application(OWNER, "app", &text);
+    application.up().ok();
+    let before = application.status_when("events", |status| status.accepted("press") > 3);
+    evidence_is_told_in_standard_forms(&application, &before);
+    drop(application);
+    stage.node("ceiling").kill();
+    stage.node("ceiling").start();
+    let application = stage.application(OWNER, "app", &text);
+    let after = application
+        .status_when("events after the daemon's death", |status| status.accepted("press") > before.accepted("press"));
+    assert_eq!(before.module("led")["activation"], after.module("led")["activation"], "the enclave lived on");
+    application.verb(&["down"]).said().ok();
+}
+
+/// While the module works, and without disturbing it.
+fn evidence_is_told_in_standard_forms(application: &Application<'_>, status: &support::Status) {
+    let file = application.file().display().to_string();
+    let told = |module: &str, form: &str| {
+        let words = ["evidence", module, "--as", form, "--output", "json", "--file", &file];
+        application.stage.tool(OWNER, &words).said().json()
+    };
+    for (module, platform) in [("led", "sgx"), ("button", "native")] {
+        let told = told(module, "ear");
+        assert_eq!(told["token"].as_str().unwrap().split('.').count(), 3, "a JWT");
+        assert_eq!(told["key"]["crv"], "Ed25519");
+        let result = &told["claims"]["submods"][module];
+        assert_eq!(result["ear_status"], "contraindicated", "nothing protects it here");
+        let claims = (&result["ear_attester_claims"], &result["ear_verifier_claims"]);
+        assert_eq!(claims.0["veritee_measurement"], status.module(module)["measurement"]);
+        assert_eq!(claims.0["veritee_activation"], status.module(module)["activation"]);
+        assert_eq!((&claims.1["veritee_platform"], &claims.1["veritee_simulated"]), (&platform.into(), &true.into()));
+    }
+    // 61 and 18, the tags of a CWT and of COSE.
+    let token = told("led", "eat")["token"].as_str().unwrap().to_owned();
+    assert!(token.starts_with("2D3Sh"), "{}", &token[..20]);
+    let unknown = application.stage.tool(OWNER, &["evidence", "lead", "--file", &file]).said();
+    assert!(unknown.code == 2 && unknown.err.contains("there is: button, led"), "{}", unknown.err);
+}

@@ -78,6 +78,8 @@ typedef struct {
 #define VT_LABEL_GRANTED 9u
 #define VT_LABEL_AGREED 10u
 #define VT_LABEL_DELEGATION 11u
+#define VT_LABEL_VENDOR 12u
+#define VT_LABEL_MODULE 13u
 
 #define VT_CONTROL_KIND_SET_KEY 1u
 #define VT_CONTROL_KIND_CLOSE_EPOCH 2u

@@ -2,19 +2,16 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to the person who started it")]
 
 mod demo;
-mod generate;
-mod metadata;
 mod setup;
-mod sizes;
-mod source;
-mod stage;
 mod tidy;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use stage::{Stages, cargo, cargo_with};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use xtask::source;
+use xtask::stage::{Stages, cargo, cargo_with};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The tasks of this repository")]
@@ -91,12 +88,13 @@ fn run() -> Result<()> {
         Task::Check => check(),
         Task::Test => Stages::run(|stages| {
             stages.stage("set up", set_up)?;
-            stages.stage("test", tests)
+            stages.stage("test", tests)?;
+            stages.stage("trustzone", trustzone)
         }),
         Task::Demo { duration, example } => demo::run(&example, &duration),
         Task::Tidy { ratchet } => tidy::run(ratchet),
-        Task::Sizes { output, accept } => sizes::run(&output, accept),
-        Task::Generate { check } => generate::run(check),
+        Task::Sizes { output, accept } => sizes(&output, accept),
+        Task::Generate { check } => generate(check),
         Task::Vectors { kind, directory, folder } => vectors(kind.as_deref(), directory.or(folder)),
         Task::Ci => ci(),
     }
@@ -106,7 +104,7 @@ fn check() -> Result<()> {
     Stages::run(|stages| {
         stages.stage("format", format)?;
         stages.stage("tidy", || tidy::run(false))?;
-        stages.stage("generated files", || generate::run(true))?;
+        stages.stage("generated files", || generate(true))?;
         stages.stage("clippy", clippy)?;
         stages.stage("bare metal", bare_metal)?;
         stages.stage("test", tests)
@@ -118,11 +116,12 @@ fn ci() -> Result<()> {
         stages.stage("set up", set_up)?;
         stages.stage("format", format)?;
         stages.stage("tidy", || tidy::run(false))?;
-        stages.stage("generated files", || generate::run(true))?;
+        stages.stage("generated files", || generate(true))?;
         stages.stage("clippy", clippy)?;
         stages.stage("bare metal", bare_metal)?;
-        stages.stage("sizes", || sizes::run("text", false))?;
-        stages.stage("test", tests)
+        stages.stage("sizes", || sizes("text", false))?;
+        stages.stage("test", tests)?;
+        stages.stage("trustzone", trustzone)
     })
 }
 
@@ -130,6 +129,21 @@ fn ci() -> Result<()> {
 fn set_up() -> Result<()> {
     setup::targets()?;
     setup::compilers().map(|_| ())
+}
+
+/// Runs the program that knows the tool's own crates; building it is work that people see.
+fn derived(arguments: &[&str]) -> Result<()> {
+    cargo(&["build", "--locked", "--package", "veritee-derived"])?;
+    cargo(&[&["run", "--quiet", "--locked", "--package", "veritee-derived", "--"], arguments].concat())
+}
+
+fn generate(check: bool) -> Result<()> {
+    derived(if check { &["generate", "--check"] } else { &["generate"] })
+}
+
+fn sizes(output: &str, accept: bool) -> Result<()> {
+    let accept: &[&str] = if accept { &["--accept"] } else { &[] };
+    derived(&[&["sizes", "--output", output], accept].concat())
 }
 
 fn format() -> Result<()> {
@@ -150,13 +164,29 @@ fn bare_metal() -> Result<()> {
     cargo(&["check", "--quiet", "--locked", "--package", "veritee-module", "--target", setup::BARE_METAL])
 }
 
+/// Packages whose tests compile for boards: left out where that cannot be done. Other tests skip themselves.
+const WITHOUT_COMPILERS: &[&str] = &["--exclude", "veritee-sancus-image", "--exclude", "veritee-sancus-node"];
+const NONE: &[&str] = &[];
+
 fn tests() -> Result<()> {
     // The programs first: tests of the command line start the real ones.
     cargo(&["build", "--workspace", "--bins", "--locked", "--quiet"])?;
-    cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--quiet"])?;
+    let without = if setup::compilers()? { NONE } else { WITHOUT_COMPILERS };
+    cargo(&[&["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--quiet"], without].concat())?;
     let documented = ["--package", "veritee", "--package", "veritee-harness", "--package", "veritee-node-client"];
     cargo(&[&["test", "--doc", "--locked", "--quiet"], &documented[..]].concat())?;
     cargo(&["test", "--manifest-path", "examples/Cargo.toml", "--lib", "--locked", "--quiet"])
+}
+
+/// What emulated machines with OP-TEE show, where they can be had.
+fn trustzone() -> Result<()> {
+    if !setup::trustzone()? {
+        return Ok(());
+    }
+    let cache = source::root()?.join(setup::PACKAGES);
+    let variables = [("VERITEE_TEST_TRUSTZONE", OsStr::new("1")), ("VERITEE_TRUSTZONE_CACHE", cache.as_os_str())];
+    cargo_with(&["test", "--locked", "--quiet", "--package", "veritee-trustzone-machine", "--tests"], &variables)?;
+    cargo_with(&["test", "--locked", "--quiet", "--package", "veritee-cli", "--test", "trustzone"], &variables)
 }
 
 /// Which test of which package reads a kind of vectors.

@@ -6,56 +6,63 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Output of `cargo metadata`, as far as it is used.
-#[derive(Deserialize)]
-pub(crate) struct Metadata {
-    pub(crate) packages: Vec<Package>,
+#[derive(Deserialize, Debug)]
+pub struct Metadata {
+    /// All packages of the graph.
+    pub packages: Vec<Package>,
     workspace_members: Vec<String>,
     resolve: Resolve,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Debug)]
 struct Resolve {
     nodes: Vec<Node>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Debug)]
 struct Node {
     id: String,
     deps: Vec<Dependency>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Debug)]
 struct Dependency {
     pkg: String,
     dep_kinds: Vec<DependencyKind>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Debug)]
 struct DependencyKind {
     kind: Option<String>,
 }
 
 /// A package.
-#[derive(Deserialize)]
-pub(crate) struct Package {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) license: Option<String>,
-    pub(crate) manifest_path: String,
-    pub(crate) features: BTreeMap<String, Vec<String>>,
+#[derive(Deserialize, Debug)]
+pub struct Package {
+    /// What cargo calls it.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its licence, as an SPDX expression.
+    pub license: Option<String>,
+    /// The file of its manifest.
+    pub manifest_path: String,
+    /// Its features, with what they turn on.
+    pub features: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     targets: Vec<Target>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Debug)]
 struct Target {
     kind: Vec<String>,
 }
 
 impl Metadata {
     /// Asks cargo, for the platform of this machine.
-    pub(crate) fn read(manifest: &str) -> Result<Self> {
+    pub fn read(manifest: &str) -> Result<Self> {
         let host = output("rustc", &["-vV"])?;
         let host = host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names its host")?;
         let text = output(
@@ -66,17 +73,17 @@ impl Metadata {
     }
 
     /// The package of an id.
-    pub(crate) fn package(&self, id: &str) -> Option<&Package> {
+    pub fn package(&self, id: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.id == id)
     }
 
     /// Packages of this workspace.
-    pub(crate) fn members(&self) -> impl Iterator<Item = &Package> {
+    pub fn members(&self) -> impl Iterator<Item = &Package> {
         self.workspace_members.iter().filter_map(|id| self.package(id))
     }
 
     /// What a package depends on directly, without tests and build scripts.
-    pub(crate) fn direct(&self, id: &str) -> Vec<&Package> {
+    pub fn direct(&self, id: &str) -> Vec<&Package> {
         let node = self.resolve.nodes.iter().find(|node| node.id == id);
         let normal = |dependency: &&Dependency| dependency.dep_kinds.iter().any(|kind| kind.kind.is_none());
         node.into_iter()
@@ -86,12 +93,12 @@ impl Metadata {
     }
 
     /// What a package depends on, directly or not.
-    pub(crate) fn closure(&self, id: &str) -> Vec<&Package> {
+    pub fn closure(&self, id: &str) -> Vec<&Package> {
         self.reached(id, |_| true)
     }
 
     /// What is linked into a program of this package: procedural macros and what only they need are not.
-    pub(crate) fn linked(&self, id: &str) -> Vec<&Package> {
+    pub fn linked(&self, id: &str) -> Vec<&Package> {
         self.reached(id, |package| !package.is_macro())
     }
 
@@ -115,7 +122,7 @@ impl Package {
     }
 
     /// Folder of the package below the repository's root; `None` for packages from a registry.
-    pub(crate) fn folder(&self) -> Option<String> {
+    pub fn folder(&self) -> Option<String> {
         let root = crate::source::root().ok()?;
         let folder = std::path::Path::new(&self.manifest_path).parent()?;
         folder.strip_prefix(root).ok().map(|folder| folder.display().to_string())

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The repository's root.
-pub(crate) fn root() -> Result<PathBuf> {
+pub fn root() -> Result<PathBuf> {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     Ok(manifest.parent().context("xtask has a parent folder")?.to_owned())
 }
 
 /// Files below `folder` with one of the extensions, sorted; build products and hidden folders left out.
-pub(crate) fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+pub fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -30,7 +30,7 @@ pub(crate) fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> 
 }
 
 /// True for files of tests and benches, and for snapshots of code that must not compile.
-pub(crate) fn is_test(path: &Path) -> bool {
+pub fn is_test(path: &Path) -> bool {
     path.components().any(|part| {
         let part = part.as_os_str();
         ["tests", "benches", "ui", "examples", "fuzz"].iter().any(|name| part == *name)
@@ -38,7 +38,7 @@ pub(crate) fn is_test(path: &Path) -> bool {
 }
 
 /// Lines that count: not blank, not only a comment, not inside `#[cfg(test)]` items.
-pub(crate) fn code_lines(text: &str) -> usize {
+pub fn code_lines(text: &str) -> usize {
     let mut count = 0;
     let mut skip_item = false;
     let mut depth = 0_usize;
@@ -60,7 +60,7 @@ pub(crate) fn code_lines(text: &str) -> usize {
 }
 
 /// Lines of C that count: not blank, not only a comment. A comment stands on lines of its own.
-pub(crate) fn c_lines(text: &str) -> usize {
+pub fn c_lines(text: &str) -> usize {
     let mut count = 0;
     let mut comment = false;
     for line in text.lines().map(str::trim) {
@@ -72,7 +72,7 @@ pub(crate) fn c_lines(text: &str) -> usize {
 }
 
 /// A path as the repository names it.
-pub(crate) fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     let root = root().unwrap_or_default();
     path.strip_prefix(&root).unwrap_or(path).display().to_string()
 }

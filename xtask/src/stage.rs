@@ -6,12 +6,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Stages that ran, with their times.
-#[derive(Default)]
-pub(crate) struct Stages(Vec<(String, Duration)>);
+#[derive(Default, Debug)]
+pub struct Stages(Vec<(String, Duration)>);
 
 impl Stages {
     /// Runs stages and prints the minutes of each at the end, also after a failure.
-    pub(crate) fn run(body: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    pub fn run(body: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let mut stages = Self::default();
         let outcome = body(&mut stages);
         stages.print();
@@ -19,7 +19,7 @@ impl Stages {
     }
 
     /// Runs one stage.
-    pub(crate) fn stage(&mut self, name: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn stage(&mut self, name: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
         eprintln!("── {name}");
         let start = Instant::now();
         let outcome = body().with_context(|| format!("stage {name:?} failed"));
@@ -38,12 +38,12 @@ impl Stages {
 }
 
 /// Runs cargo with `arguments`.
-pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
+pub fn cargo(arguments: &[&str]) -> Result<()> {
     cargo_with(arguments, &[])
 }
 
 /// Runs cargo with `arguments` and further variables.
-pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Result<()> {
+pub fn cargo_with(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Result<()> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(program)
         .args(arguments)
@@ -57,7 +57,7 @@ pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Re
 }
 
 /// Runs a program and gives what it printed.
-pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
+pub fn output(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(arguments)
         .output()

@@ -197,6 +197,10 @@ codes! {
         Agreed = 10, "agreed";
         /// What an owner signs to delegate.
         Delegation = 11, "delegation";
+        /// Key of an owner on a node (platforms whose provider derives it by this protocol).
+        Vendor = 12, "vendor";
+        /// Key of a module (the same platforms).
+        Module = 13, "module";
     }
 
     /// Control requests. All but `Status` are idempotent by content.

@@ -1,12 +1,12 @@
 //! Function length: at most 70 lines, but for a list that only shrinks.
 
-use crate::source::{files, is_test, shown};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
+use xtask::source::{files, is_test, shown};
 
 const LINES_MAX: usize = 70;
 const LONG: &str = "xtask/long-functions.txt";

@@ -1,7 +1,7 @@
 //! Dependency laws, on the resolved graph (docs/design/0001-house.md).
 
-use crate::metadata::{Metadata, Package};
 use anyhow::Result;
+use xtask::metadata::{Metadata, Package};
 
 /// Crates from a registry that the trusted part may name.
 const TRUSTED_ALLOWED: &[&str] =

@@ -1,9 +1,9 @@
 //! Licences of all dependencies, and crates that occur in two versions.
 
-use crate::metadata::Metadata;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use xtask::metadata::Metadata;
 
 const ALLOWED: &[&str] = &[
     "MIT",

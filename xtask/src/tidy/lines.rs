@@ -1,9 +1,9 @@
 //! Line budgets: of the trusted part, and of any file.
 
-use crate::source::{code_lines, files, is_test, shown};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
+use xtask::source::{code_lines, files, is_test, shown};
 
 const BUDGET: &str = "trusted/BUDGET";
 const FILE_LINES_MAX: usize = 800;

@@ -1,9 +1,9 @@
 //! Text: leftovers, and links that documents promise.
 
-use crate::source::{files, shown};
 use anyhow::Result;
 use std::fs;
 use std::path::Path;
+use xtask::source::{files, shown};
 
 /// Documents whose links to files of the repository must hold.
 const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"];

@@ -1,10 +1,10 @@
 //! Where `unsafe` may be, and how often it is.
 
-use crate::source::{files, is_test, shown};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use xtask::source::{files, is_test, shown};
 
 /// Backends, and the one crate for memory that two processes share.
 const MAY: [&str; 2] = ["backends/", "node/runner/"];

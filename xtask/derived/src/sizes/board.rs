@@ -1,10 +1,10 @@
 //! Lines of assembly and C that a board trusts beside the core of its modules.
 
-use crate::source::{c_lines, files};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use xtask::source::{c_lines, files};
 
 const BOARD: &str = "backends/sancus/board";
 

@@ -1,10 +1,10 @@
 //! Lines that the framework's macros write into a module: the expanded module, less what its author wrote.
 
-use crate::source::code_lines;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use xtask::source::code_lines;
 
 /// Lines of the macros' output for the crate in `module`, formatted as our own lines are.
 pub(super) fn lines(module: &Path, target: &Path) -> Result<usize> {
@@ -57,7 +57,7 @@ fn formatted(text: &str) -> Result<String> {
     use std::io::Write;
     let mut rustfmt = Command::new("rustfmt")
         .args(["--edition", "2024", "--config-path"])
-        .arg(crate::source::root()?.join("rustfmt.toml"))
+        .arg(xtask::source::root()?.join("rustfmt.toml"))
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()

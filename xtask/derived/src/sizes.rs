@@ -1,11 +1,10 @@
 //! What a module has to trust: our own lines, third-party lines, bytes of the image; for a template module with one input
-//! and one output. `c-core` is the core of modules in C, `sancus-board` what a board adds to it.
+//! and one output. `c-core` is the core of modules in C, `sancus-board` what a board adds to it; `trustzone-machine` is what lies below
+//! modules on TrustZone, beside OP-TEE.
 
 mod board;
 mod expansion;
 
-use crate::metadata::{Metadata, Package};
-use crate::source::{c_lines, code_lines, files, is_test};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,6 +13,9 @@ use std::path::Path;
 use veritee_native_image::NativeBuilder;
 use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError};
 use veritee_sgx_image::SgxBuilder;
+use veritee_trustzone_image::TrustzoneBuilder;
+use xtask::metadata::{Metadata, Package};
+use xtask::source::{c_lines, code_lines, files, is_test};
 
 /// Where the accepted numbers are.
 const SNAPSHOT: &str = "docs/sizes.json";
@@ -45,15 +47,21 @@ struct ThirdParty {
 
 /// Counts and prints; refuses growth beyond the snapshot, unless it is accepted.
 pub(crate) fn run(output: &str, accept: bool) -> Result<()> {
-    let root = crate::source::root()?;
-    let (native, sgx) = (NativeBuilder::new(root.clone()), SgxBuilder::new(root));
+    let root = xtask::source::root()?;
+    let (native, sgx) = (NativeBuilder::new(root.clone()), SgxBuilder::new(root.clone()));
     let board = counted(board::parts()?);
-    let sizes = BTreeMap::from([
+    let mut sizes = BTreeMap::from([
         ("c-core".to_owned(), c_core()?),
         ("native".to_owned(), count("native", &|order| native.build(order))?),
         ("sancus-board".to_owned(), board),
         ("sgx".to_owned(), count("sgx", &|order| sgx.build(order))?),
+        ("trustzone-machine".to_owned(), machine()?),
     ]);
+    let trustzone = TrustzoneBuilder::new(root);
+    match count("trustzone", &|order| trustzone.build(order)) {
+        Ok(counted) => drop(sizes.insert("trustzone".to_owned(), counted)),
+        Err(error) => skip(&error, accept)?,
+    }
     match output {
         "json" => println!("{}", serde_json::to_string_pretty(&sizes)?),
         "text" => sizes.iter().for_each(|(platform, sizes)| print(platform, sizes)),
@@ -117,9 +125,32 @@ fn c_core() -> Result<Sizes> {
     Ok(counted(parts))
 }
 
+/// Our own lines below modules on TrustZone: the attestation service beside them, and the monitor of emulated machines.
+fn machine() -> Result<Sizes> {
+    let mut parts = BTreeMap::new();
+    for part in ["backends/trustzone/attestation", "backends/trustzone/monitor"] {
+        let mut lines = 0;
+        for file in files(&Path::new(part).join("src"), &["rs"])? {
+            let test = is_test(file.strip_prefix(part)?) || file.to_string_lossy().contains("selftest");
+            lines += if test { 0 } else { code_lines(&fs::read_to_string(&file)?) };
+        }
+        parts.insert(part.to_owned(), lines);
+    }
+    Ok(counted(parts))
+}
+
 /// Parts that are counted and not built here.
 fn counted(parts: BTreeMap<String, usize>) -> Sizes {
     Sizes { own_lines: parts.values().sum(), parts, third_party: Vec::new(), image_bytes: 0 }
+}
+
+/// A platform whose tools are not here is not counted; then the numbers are not accepted either.
+fn skip(error: &anyhow::Error, accept: bool) -> Result<()> {
+    match error.downcast_ref::<PlatformError>() {
+        Some(PlatformError::MissingTool { .. }) if !accept => println!("skipped: sizes on TrustZone: {error}"),
+        _ => bail!("cannot count TrustZone: {error:#}"),
+    }
+    Ok(())
 }
 
 /// How a platform builds.
@@ -175,7 +206,7 @@ fn package_lines(package: &Package) -> Result<usize> {
 
 /// Writes the template's project below the target folder, as `veritee new` does.
 fn template() -> Result<std::path::PathBuf> {
-    let folder = crate::source::root()?.join("target/sizes");
+    let folder = xtask::source::root()?.join("target/sizes");
     fs::create_dir_all(&folder)?;
     let project = folder.join("template");
     if project.exists() {
@@ -186,7 +217,7 @@ fn template() -> Result<std::path::PathBuf> {
         }
         return Ok(project);
     }
-    let manifest = crate::source::root()?.join("Cargo.toml");
+    let manifest = xtask::source::root()?.join("Cargo.toml");
     let status = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["run", "--quiet", "--locked", "--package", "veritee-cli", "--manifest-path"])
         .arg(manifest)

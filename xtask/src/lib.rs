@@ -1,0 +1,7 @@
+//! What the tasks share: cargo's knowledge of the workspace, the sources, running programs.
+#![expect(clippy::print_stderr, reason = "a task runner talks to the person who started it")]
+#![expect(clippy::missing_errors_doc, reason = "errors here are sentences for people, made where they happen")]
+
+pub mod metadata;
+pub mod source;
+pub mod stage;

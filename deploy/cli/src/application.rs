@@ -264,7 +264,7 @@ async fn reach(
 }
 
 pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<()> {
-    let lasting = Lasting::open(&application, printer).await?;
+    let lasting = Ready::prepare(&application, printer).await?.lasting(Changes::Show, printer).await?;
     let steps = veritee_exec::plan::steps(&lasting.target, &lasting.state, &lasting.fleet).await?;
     printer.result(&steps, || if steps.is_empty() { "nothing to change".to_owned() } else { steps.join("\n") });
     Ok(())
@@ -373,7 +373,9 @@ impl Lasting {
                 Err(error @ ExecError::NotLent(_)) => {
                     printer.warn(&format!("module {module}: {error}; `veritee up` takes it"));
                 }
-                Err(error @ ExecError::Provider(_)) => printer.warn(&format!("module {module}: {error}")),
+                Err(error @ (ExecError::Provider(_) | ExecError::ProviderUnreached(_))) => {
+                    printer.warn(&format!("module {module}: {error}"))
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -15,9 +15,9 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The descriptor is refused.
     Descriptor = 3,
-    /// Evidence was refused, or a module refuses.
+    /// Evidence was refused, or a module or provider refuses.
     Refused = 4,
-    /// A node is not reached, or does not know us.
+    /// A node or provider is not reached, or does not know us.
     Unreached = 5,
     /// Events were not accepted.
     NotAccepted = 6,
@@ -51,11 +51,16 @@ impl Exit {
                 | ExecError::Refused { .. }
                 | ExecError::Control { .. }
                 | ExecError::Session { .. }
-                | ExecError::NotGranted { .. },
+                | ExecError::NotGranted { .. }
+                | ExecError::NotLent(_)
+                | ExecError::Provider(_),
             ) => Self::Refused,
-            Some(ExecError::Node { .. } | ExecError::UnknownNode { .. } | ExecError::NodeStart { .. }) => {
-                Self::Unreached
-            }
+            Some(
+                ExecError::Node { .. }
+                | ExecError::UnknownNode { .. }
+                | ExecError::NodeStart { .. }
+                | ExecError::ProviderUnreached(_),
+            ) => Self::Unreached,
             Some(ExecError::Direct { .. }) => Self::NotAccepted,
             Some(ExecError::Locked(_) | ExecError::NoSlot { .. }) => Self::InUse,
             _ => Self::Failed,

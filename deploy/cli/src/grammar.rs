@@ -18,8 +18,8 @@ pub(crate) struct Arguments {
     pub(crate) quiet: bool,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 descriptor refused, 4 evidence or module refused, \
-                          5 node not reached, 6 events not accepted, 7 in use by another process";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 descriptor refused, 4 evidence, module or provider refused, \
+                          5 node or provider not reached, 6 events not accepted, 7 in use by another process";
 
 const EVIDENCE: &str = "With --output json also the claims, and the key that the signature is checked with. \
                         Exit code 4 when the evidence is refused; an EAR says so too.";

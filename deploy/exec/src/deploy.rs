@@ -172,8 +172,12 @@ pub async fn leave(
         Some((board, driver)) => {
             let provider = fleet.provider(&placed.node, board)?;
             let grant = GrantName { board: board.clone(), driver: driver.clone(), application: state.application.0 };
-            Lent { grant, device: 0, provider }.release().await?;
-            talk.done(&format!("gave {module} on {} back to its provider", placed.node));
+            match (Lent { grant, device: 0, provider }).release().await {
+                Ok(()) => talk.done(&format!("gave {module} on {} back to its provider", placed.node)),
+                // It was never taken, its time is over, or an answer got lost.
+                Err(ExecError::NotLent(_)) => talk.done(&format!("{module} on {} is with its provider", placed.node)),
+                Err(error) => return Err(error),
+            }
         }
         None => {
             let request = Request::Unload { name: name_of(state, module) };

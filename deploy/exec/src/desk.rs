@@ -105,7 +105,7 @@ impl Desk {
     /// A driver that this application has; takes nothing.
     ///
     /// # Errors
-    /// [`ExecError::NotLent`]; [`ExecError::Provider`] when he cannot be reached.
+    /// [`ExecError::NotLent`]; [`ExecError::ProviderUnreached`].
     pub async fn look(node: &Node, name: ModuleName, lent: Lent) -> Result<Self, ExecError> {
         let granted = lent.look().await?;
         Ok(Self::of_driver(node, name, lent, granted))

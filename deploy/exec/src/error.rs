@@ -101,9 +101,12 @@ pub enum ExecError {
         /// What was to be asked.
         kind: ControlKind,
     },
-    /// A provider refused, or cannot be reached.
+    /// A provider refused.
     #[error("{0}")]
     Provider(String),
+    /// A provider cannot be reached.
+    #[error("{0}")]
+    ProviderUnreached(String),
     /// A module that runs is not the one of the descriptor's sources any more.
     #[error("module {module} was changed since it was loaded; `veritee up` replaces it")]
     Changed {

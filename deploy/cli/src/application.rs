@@ -374,7 +374,7 @@ impl Lasting {
                     printer.warn(&format!("module {module}: {error}; `veritee up` takes it"));
                 }
                 Err(error @ (ExecError::Provider(_) | ExecError::ProviderUnreached(_))) => {
-                    printer.warn(&format!("module {module}: {error}"))
+                    printer.warn(&format!("module {module}: {error}"));
                 }
                 Err(error) => return Err(error.into()),
             }

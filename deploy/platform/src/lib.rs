@@ -228,6 +228,17 @@ pub enum PlatformError {
     },
 }
 
+/// Checks a claim that must be what was expected, as people read it.
+///
+/// # Errors
+/// [`PlatformError::ClaimDiffers`].
+pub fn same(
+    claim: &'static str, expected: impl std::fmt::Display, actual: impl std::fmt::Display,
+) -> Result<(), PlatformError> {
+    let (expected, actual) = (expected.to_string(), actual.to_string());
+    if expected == actual { Ok(()) } else { Err(PlatformError::ClaimDiffers { claim, expected, actual }) }
+}
+
 /// A kind of TEE, as an owner sees it.
 pub trait OwnerPlatform: Send + Sync {
     /// Its word in descriptors.

@@ -15,7 +15,7 @@ use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError};
 use veritee_sgx_image::SgxBuilder;
 use veritee_trustzone_image::TrustzoneBuilder;
 use xtask::metadata::{Metadata, Package};
-use xtask::source::{c_lines, code_lines, files, is_test};
+use xtask::source::{code_lines, files, is_test};
 
 /// Where the accepted numbers are.
 const SNAPSHOT: &str = "docs/sizes.json";

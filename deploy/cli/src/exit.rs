@@ -43,7 +43,7 @@ impl Exit {
             return Self::Usage;
         }
         match error.downcast_ref::<ExecError>() {
-            Some(ExecError::NoSuch { .. }) => Self::Usage,
+            Some(ExecError::NoSuch { .. } | ExecError::CannotSeal { .. }) => Self::Usage,
             Some(ExecError::Descriptor(_) | ExecError::Model(_)) => Self::Descriptor,
             Some(
                 ExecError::Platform(_)
@@ -51,7 +51,10 @@ impl Exit {
                 | ExecError::Refused { .. }
                 | ExecError::Control { .. }
                 | ExecError::Session { .. }
-                | ExecError::NotGranted { .. },
+                | ExecError::NotGranted { .. }
+                | ExecError::RolledBack { .. }
+                | ExecError::Unwitnessed { .. }
+                | ExecError::NotOpened { .. },
             ) => Self::Refused,
             Some(ExecError::Node { .. } | ExecError::UnknownNode { .. } | ExecError::NodeStart { .. }) => {
                 Self::Unreached

@@ -252,7 +252,7 @@ impl Desk {
             let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
             let chunk = StateChunk { operation, offset: number(at * CHUNK_BYTES), total, length };
             let mut body = vec![0; StateChunk::BYTES];
-            chunk.encode(&mut body).expect("the buffer has the layout's length");
+            chunk.encode(&mut body).map_err(|_| self.malformed())?;
             body.extend_from_slice(bytes);
             self.ask_bytes(ControlKind::Restore, &body).await?;
         }

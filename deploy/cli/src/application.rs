@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use veritee_exec::build::build_all;
 use veritee_exec::cost::Seen;
-use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, leave, look_desk};
+use veritee_exec::delegation::{self, Opened};
+use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, leave, look_desk, reconnect};
 use veritee_exec::fleet::{Fleet, Node};
 use veritee_exec::home::Home;
 use veritee_exec::provider::RemoteProvider;
@@ -123,7 +124,7 @@ fn with_places(error: ExecError, file: &Path) -> ExecError {
 
 /// The owner of this user.
 pub(crate) fn owner(home: &Home) -> Result<Owner, ExecError> {
-    Ok(Owner { identity: home.owner()?, root: home.root()? })
+    Ok(Owner { identity: home.owner()?, root: home.root()?, delegated: None })
 }
 
 /// `module.port` of an index.
@@ -184,9 +185,17 @@ pub(crate) async fn build(application: Application, printer: &Printer) -> Result
     Ok(())
 }
 
+/// What is known of an application.
+enum Known {
+    /// Everything: it is the owner's own.
+    Descriptor(Loaded),
+    /// What the owner told his delegate, and from where.
+    Delegation(Box<Opened>, PathBuf),
+}
+
 /// An application that is built, and whose nodes are reached. Its state is not touched yet.
 pub(crate) struct Ready {
-    loaded: Loaded,
+    known: Known,
     home: Home,
     owner: Owner,
     built: Built,
@@ -195,28 +204,55 @@ pub(crate) struct Ready {
 
 impl Ready {
     pub(crate) async fn prepare(application: &Application, printer: &Printer) -> Result<Self> {
+        if let Some(path) = &application.delegation {
+            return Self::delegated(path).await;
+        }
         let loaded = Loaded::read(application)?;
         let home = Home::of_user();
         let owner = owner(&home)?;
         let built = loaded.build(&owner.identity.public(), &home, printer).await?;
-        let mut fleet = Fleet::default();
-        let nodes = loaded.descriptor.modules.values().map(|module| &module.node);
-        reach(&mut fleet, nodes, &loaded.descriptor, &home).await?;
-        Ok(Self { loaded, home, owner, built, fleet })
+        let mut ready = Self { known: Known::Descriptor(loaded), home, owner, built, fleet: Fleet::default() };
+        ready.reach_again().await?;
+        Ok(ready)
+    }
+
+    /// The same for a delegate: nothing is built, the file says what modules must measure.
+    async fn delegated(path: &Path) -> Result<Self> {
+        let home = Home::of_user();
+        let opened = Opened::read(path)?;
+        let owner = Owner { delegated: Some(opened.act(path, home.owner()?, delegation::now())?), ..owner(&home)? };
+        let (_, built) = opened.target(path)?;
+        let known = Known::Delegation(Box::new(opened), path.to_owned());
+        let mut ready = Self { known, home, owner, built, fleet: Fleet::default() };
+        ready.reach_again().await?;
+        Ok(ready)
     }
 
     /// Locks the state and resolves the descriptor with it.
     pub(crate) async fn lasting(&self, changes: Changes, printer: &Printer) -> Result<Lasting> {
-        let descriptor = &self.loaded.descriptor;
-        let mut state = self.loaded.state(&self.home)?;
-        let mut fleet = self.fleet.clone();
-        reach(&mut fleet, state.placed.values().map(|placed| &placed.node), descriptor, &self.home).await?;
         let (home, mut built, owner) = (self.home.clone(), self.built.clone(), self.owner.clone());
-        settle(descriptor, &mut built, &fleet, (state.application, changes), printer).await?;
-        let target = resolve(descriptor, &built, &fleet, &mut state)?;
+        let mut fleet = self.fleet.clone();
+        let (state, target) = match &self.known {
+            Known::Descriptor(loaded) => {
+                let descriptor = &loaded.descriptor;
+                let mut state = loaded.state(&home)?;
+                reach(&mut fleet, state.placed.values().map(|placed| &placed.node), descriptor, &home).await?;
+                settle(descriptor, &mut built, &fleet, (state.application, changes), printer).await?;
+                let target = resolve(descriptor, &built, &fleet, &mut state)?;
+                (state, target)
+            }
+            Known::Delegation(opened, path) => {
+                let id = opened.application();
+                let folder = home.folder().join(DELEGATED).join(hex(&id.0));
+                (State::open(&folder, &opened.file.application, Some(id))?, opened.target(path)?.0)
+            }
+        };
         Ok(Lasting { home, built, state, target, fleet, owner })
     }
 }
+
+/// Where a delegate keeps what he did, in his home's folder: by application.
+const DELEGATED: &str = "delegated";
 
 /// Everything that a verb on a lasting application needs.
 pub(crate) struct Lasting {
@@ -243,22 +279,47 @@ impl Lasting {
 async fn reach(
     fleet: &mut Fleet, names: impl Iterator<Item = &String>, descriptor: &Descriptor, home: &Home,
 ) -> Result<(), ExecError> {
-    let known = home.nodes()?;
-    let identity = home.identity()?;
     for name in names {
-        if fleet.nodes.contains_key(name) {
-            continue;
-        }
-        let node = known.get(name).ok_or_else(|| ExecError::UnknownNode { node: name.clone() })?;
-        let address = descriptor.nodes.get(name).and_then(|node| node.address.as_ref()).unwrap_or(&node.address);
-        fleet.nodes.insert(name.clone(), Node::connect(name, address, node.identity()?, &identity).await?);
+        reach_one(fleet, name, descriptor, home).await?;
     }
+    lenders(fleet, home)
+}
+
+/// Opens a channel to a node that has none yet.
+pub(crate) async fn reach_one(
+    fleet: &mut Fleet, name: &String, descriptor: &Descriptor, home: &Home,
+) -> Result<(), ExecError> {
+    if fleet.nodes.contains_key(name) {
+        return Ok(());
+    }
+    let known = home.nodes()?;
+    let node = known.get(name).ok_or_else(|| ExecError::UnknownNode { node: name.clone() })?;
+    let address = descriptor.nodes.get(name).and_then(|node| node.address.as_ref()).unwrap_or(&node.address);
+    fleet.nodes.insert(name.clone(), Node::connect(name, address, node.identity()?, &home.identity()?).await?);
+    Ok(())
+}
+
+/// Providers who lend drivers; none is asked yet.
+pub(crate) fn lenders(fleet: &mut Fleet, home: &Home) -> Result<(), ExecError> {
     for (node, boards) in home.boards()? {
         for key in boards.into_values() {
             let Some(provider) = &key.provider else { continue };
             let provider = RemoteProvider::new(provider, home.identity()?)?;
             fleet.providers.insert((node.clone(), key.board.clone()), provider);
         }
+    }
+    Ok(())
+}
+
+/// Opens channels on which a delegate speaks for the owner. He may know a node at another address than the owner.
+async fn reach_for(fleet: &mut Fleet, opened: &Opened, home: &Home) -> Result<(), ExecError> {
+    let (own, identity) = (home.nodes()?, home.identity()?);
+    for (name, node) in &opened.file.nodes {
+        let same = own.values().find(|known| known.fingerprint == node.fingerprint);
+        let address = &same.unwrap_or(node).address;
+        let channel = Node::connect(name, address, node.identity()?, &identity).await?;
+        channel.act_for(opened.owner, &opened.bytes).await?;
+        fleet.nodes.insert(name.clone(), channel);
     }
     Ok(())
 }
@@ -271,6 +332,9 @@ pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<
 }
 
 pub(crate) async fn up(application: Application, watch: bool, printer: &Printer) -> Result<()> {
+    if application.delegation.is_some() {
+        return Lasting::open(&application, printer).await?.reconnect(printer).await;
+    }
     let mut ready = Ready::prepare(&application, printer).await?;
     let mut lasting = ready.lasting(Changes::Happen, printer).await?;
     let application = lasting.state.application;
@@ -322,10 +386,16 @@ impl Ready {
         Ok(())
     }
 
+    /// Opens channels to all nodes anew.
     async fn reach_again(&mut self) -> Result<()> {
         let mut fleet = Fleet::default();
-        let nodes = self.loaded.descriptor.modules.values().map(|module| &module.node);
-        reach(&mut fleet, nodes, &self.loaded.descriptor, &self.home).await?;
+        match &self.known {
+            Known::Descriptor(loaded) => {
+                let nodes = loaded.descriptor.modules.values().map(|module| &module.node);
+                reach(&mut fleet, nodes, &loaded.descriptor, &self.home).await?;
+            }
+            Known::Delegation(opened, _) => reach_for(&mut fleet, opened, &self.home).await?,
+        }
         self.fleet = fleet;
         Ok(())
     }
@@ -352,6 +422,14 @@ impl Lasting {
         Ok(bring_up(place, &mut self.state).await?)
     }
 
+    /// What a delegate can do of it.
+    async fn reconnect(&mut self, printer: &Printer) -> Result<()> {
+        let mut deployment = self.look(printer).await?;
+        let place = Place { target: &self.target, fleet: &self.fleet, owner: &self.owner, talk: printer };
+        reconnect(place, &mut self.state, &mut deployment).await?;
+        self.report(&mut deployment, printer).await
+    }
+
     pub(crate) async fn report(&self, deployment: &mut Deployment, printer: &Printer) -> Result<()> {
         let names = port_names(&self.built);
         let report = observe::report(self.place(printer), &self.state, deployment, &names).await?;
@@ -376,6 +454,7 @@ impl Lasting {
                 Err(error @ (ExecError::Provider(_) | ExecError::ProviderUnreached(_))) => {
                     printer.warn(&format!("module {module}: {error}"));
                 }
+                Err(error @ ExecError::NotDelegable { .. }) => printer.warn(&error.to_string()),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -43,7 +43,9 @@ impl Exit {
             return Self::Usage;
         }
         match error.downcast_ref::<ExecError>() {
-            Some(ExecError::NoSuch { .. } | ExecError::CannotSeal { .. }) => Self::Usage,
+            Some(ExecError::NoSuch { .. } | ExecError::CannotSeal { .. } | ExecError::NotDelegable { .. }) => {
+                Self::Usage
+            }
             Some(ExecError::Descriptor(_) | ExecError::Model(_)) => Self::Descriptor,
             Some(
                 ExecError::Platform(_)
@@ -56,7 +58,10 @@ impl Exit {
                 | ExecError::Provider(_)
                 | ExecError::RolledBack { .. }
                 | ExecError::Unwitnessed { .. }
-                | ExecError::NotOpened { .. },
+                | ExecError::NotOpened { .. }
+                | ExecError::BadDelegation { .. }
+                | ExecError::Revoked { .. }
+                | ExecError::EpochNotDelegated { .. },
             ) => Self::Refused,
             Some(
                 ExecError::Node { .. }

@@ -1,7 +1,9 @@
 //! What can be typed.
 
+use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::str::FromStr;
 use veritee_model::Millis;
 
 /// Deploys distributed applications whose modules live in trusted execution environments.
@@ -106,6 +108,53 @@ const SAVE: &str = "Each state has a number. The journal takes it before the mod
 const RESTORE: &str = "A state with a number below the witnessed one is refused: it was rolled back. If the journal is lost, \
                        nothing is witnessed. Exit code 4 when the state is refused, by the journal or by the module.";
 
+/// Verbs on delegations.
+#[derive(Subcommand, Debug)]
+pub(crate) enum DelegateVerb {
+    /// Signs a delegation for this application and writes the file that your delegate needs. It has no secret in it.
+    #[command(after_help = DELEGATE)]
+    Create {
+        #[command(flatten)]
+        application: Application,
+        /// The delegate's fingerprint, as his `veritee whoami` prints it, or a file with it.
+        #[arg(long, value_name = "FINGERPRINT")]
+        to: String,
+        /// First and last epoch that he may open, of any connection.
+        #[arg(long, value_name = "A-B", default_value = "1-4294967295")]
+        epochs: Epochs,
+        /// Its end: a day, after which it is over, or how long from now on: `30m`, `8h`, `7d`.
+        #[arg(long, value_name = "DATE|DURATION")]
+        until: Until,
+        /// The file.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Says what a file delegates, by whom and to whom.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Lists the delegations of this application.
+    List(Placed),
+    /// Has all modules refuse delegations that were given so far.
+    #[command(after_help = REVOKE)]
+    Revoke {
+        #[command(flatten)]
+        application: Application,
+        /// The last one that is revoked; younger ones stay.
+        #[arg(long)]
+        serial: Option<u64>,
+    },
+}
+
+const DELEGATE: &str = "Your delegate needs an identity of his own at each node (`veritee node add`), and says --delegation FILE \
+                        to up, status, call, output, request and disable. Within the epochs he can do to the modules what you can: \
+                        give it to whom you trust with the application. Only modules on native and sgx know delegates.";
+
+const REVOKE: &str = "Delegations have rising serials; modules refuse all below a floor, which only you raise. Exit code 5 when a module \
+                      was not told; it is with the next call, or the next `up`. A module that was started again knows no floor \
+                      until `up`.";
+
 /// Verbs.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
@@ -137,16 +186,25 @@ pub(crate) enum Verb {
     Up {
         #[command(flatten)]
         application: Placed,
+        #[command(flatten)]
+        acting: Acting,
         /// Stays and connects modules again that were restarted by their nodes.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "delegation")]
         watch: bool,
     },
     /// Prints what is true (sealed by modules) and what nodes claim.
-    Status(Placed),
+    Status {
+        #[command(flatten)]
+        application: Placed,
+        #[command(flatten)]
+        acting: Acting,
+    },
     /// Calls a user entry: unauthenticated, anybody whom the node knows could do it.
     Call {
         #[command(flatten)]
         application: Application,
+        #[command(flatten)]
+        acting: Acting,
         /// `module.entry`
         entry: String,
         #[command(flatten)]
@@ -156,6 +214,8 @@ pub(crate) enum Verb {
     Output {
         #[command(flatten)]
         application: Application,
+        #[command(flatten)]
+        acting: Acting,
         /// Name of the connection.
         connection: String,
         #[command(flatten)]
@@ -168,6 +228,8 @@ pub(crate) enum Verb {
     Request {
         #[command(flatten)]
         application: Application,
+        #[command(flatten)]
+        acting: Acting,
         /// Name of the connection.
         connection: String,
         #[command(flatten)]
@@ -197,9 +259,14 @@ pub(crate) enum Verb {
     Disable {
         #[command(flatten)]
         application: Application,
+        #[command(flatten)]
+        acting: Acting,
         /// The module.
         module: String,
     },
+    /// Lets somebody else act for you in this application, and takes it back.
+    #[command(subcommand)]
+    Delegate(DelegateVerb),
     /// Takes an application down: its modules end, its nodes forget it.
     Down(Placed),
     /// Nodes that know you.
@@ -439,6 +506,82 @@ pub(crate) struct Application {
     /// Another kind of TEE for one node or for all, whatever the descriptor says.
     #[arg(long, value_name = "[NODE=]KIND")]
     pub(crate) platform: Vec<String>,
+    /// Instead of a descriptor.
+    #[arg(skip)]
+    pub(crate) delegation: Option<PathBuf>,
+}
+
+/// In whose name.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Acting {
+    /// Instead of a descriptor: the delegation by which you act for the owner.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "platform"])]
+    pub(crate) delegation: Option<PathBuf>,
+}
+
+impl Acting {
+    /// The application, in the name of its owner if this says so.
+    pub(crate) fn on(self, application: impl Into<Application>) -> Application {
+        Application { delegation: self.delegation, ..application.into() }
+    }
+}
+
+/// First and last epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Epochs(pub(crate) u32, pub(crate) u32);
+
+impl FromStr for Epochs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ends = text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+        let (first, last) = ends
+            .filter(|(first, last)| first <= last)
+            .ok_or_else(|| format!("{text:?} are no epochs; write the first and the last one, as in `5-20`"))?;
+        Ok(Self(first, last))
+    }
+}
+
+/// When something ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Until {
+    /// At a moment, in seconds since 1970.
+    At(u64),
+    /// After so many seconds.
+    After(u64),
+}
+
+impl Until {
+    /// The last second, since 1970.
+    pub(crate) const fn last(self, now: u64) -> u64 {
+        match self {
+            Self::At(moment) => moment,
+            Self::After(seconds) => now.saturating_add(seconds),
+        }
+    }
+}
+
+impl FromStr for Until {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no end; write a day as in `2031-12-31`, or `30m`, `8h`, `7d`");
+        if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+            let last = day.and_hms_opt(23, 59, 59).and_then(|last| u64::try_from(last.and_utc().timestamp()).ok());
+            return last.map(Self::At).ok_or_else(wrong);
+        }
+        let split = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, unit) = text.split_at(split);
+        let factor = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return Err(wrong()),
+        };
+        let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+        seconds.map(Self::After).ok_or_else(wrong)
+    }
 }
 
 /// Which application, for verbs that take nothing else.
@@ -454,7 +597,7 @@ pub(crate) struct Placed {
 
 impl From<Placed> for Application {
     fn from(placed: Placed) -> Self {
-        Self { file: placed.file, platform: placed.platform }
+        Self { file: placed.file, platform: placed.platform, delegation: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod application;
 mod bench;
+mod delegate;
 mod emulated;
 mod evidence;
 mod exit;
@@ -49,22 +50,25 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
         Verb::Plan(application) => application::plan(application.into(), printer).await?,
         Verb::Run { application, duration } => return run::run(application.into(), duration, printer).await,
         Verb::Image(verb) => image::obey(&verb, printer)?,
-        Verb::Up { application, watch } => application::up(application.into(), watch, printer).await?,
-        Verb::Status(application) => application::status(application.into(), printer).await?,
+        Verb::Up { application, acting, watch } => application::up(acting.on(application), watch, printer).await?,
+        Verb::Status { application, acting } => application::status(acting.on(application), printer).await?,
         Verb::Down(application) => application::down(application.into(), printer).await?,
         Verb::Evidence { application, module, token } => {
             return evidence::evidence(application, &module, token, printer).await;
         }
         Verb::State(verb) => sealed::obey(verb, printer).await?,
-        Verb::Disable { application, module } => application::disable(application, &module, printer).await?,
-        Verb::Call { application, entry, payload } => {
-            speak::call(application, &entry, &payload, printer).await?;
+        Verb::Disable { application, acting, module } => {
+            application::disable(acting.on(application), &module, printer).await?;
         }
-        Verb::Output { application, connection, payload, wait } => {
-            speak::output(application, &connection, &payload, wait, printer).await?;
+        Verb::Delegate(verb) => return delegate::obey(verb, printer).await,
+        Verb::Call { application, acting, entry, payload } => {
+            speak::call(acting.on(application), &entry, &payload, printer).await?;
         }
-        Verb::Request { application, connection, payload, wait, timeout } => {
-            speak::request(application, &connection, &payload, (wait, timeout), printer).await?;
+        Verb::Output { application, acting, connection, payload, wait } => {
+            speak::output(acting.on(application), &connection, &payload, wait, printer).await?;
+        }
+        Verb::Request { application, acting, connection, payload, wait, timeout } => {
+            speak::request(acting.on(application), &connection, &payload, (wait, timeout), printer).await?;
         }
         Verb::Node(verb) => nodes::obey(verb, printer).await?,
         Verb::Provider(verb) => provider::obey(verb, printer).await?,

@@ -296,7 +296,8 @@ fn payloads_that_no_port_takes() {
 fn the_help_of_every_verb() {
     let stage = Stage::new();
     let verbs = "new check build plan run up status call output request evidence disable down state,save \
-                 state,restore state,list state node,add node,list node,show \
+                 state,restore state,list state delegate delegate,create delegate,show delegate,list \
+                 delegate,revoke node,add node,list node,show \
                  node,remove node,key node provider,add-node provider,enrol provider,vendor-key provider,serve \
                  provider,grant provider,release provider,list provider whoami image,inspect image doctor bench backup restore \
                  completions man";

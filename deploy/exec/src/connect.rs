@@ -189,6 +189,16 @@ pub async fn connect(
     Ok(connected)
 }
 
+/// Whether both ends of a connection state that they are in one epoch. That they have one key is known to who opened it only.
+pub(crate) async fn stands(wire: &Wire, desks: &mut Desks) -> Result<bool, ExecError> {
+    let mut epochs = Vec::new();
+    for end in [Side::Source, Side::Target].into_iter().filter_map(|side| wire.end(side)) {
+        let row = row_of(&desk(desks, &end.module).status().await?, end, wire);
+        epochs.push(row.filter(|row| row.pending_epoch > Epoch(0) || row.state & 1 != 0).map(|row| highest(&row)));
+    }
+    Ok(matches!(epochs[..], [Some(source), Some(target)] if source == target))
+}
+
 /// What the source and the target said about the end of the epoch before.
 type Ends = (Option<EpochEnd>, Option<EpochEnd>);
 

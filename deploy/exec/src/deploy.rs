@@ -1,6 +1,6 @@
 //! The whole way of a deployment. Doing it again changes only what differs; interrupted anywhere, the next call finishes.
 
-use crate::connect::{Connected, Desks, Ended, Side, Wire, connect};
+use crate::connect::{Connected, Desks, End, Ended, Side, Wire, connect, stands};
 use crate::cost::{self, Cost, Counted, Seen, counted};
 use crate::desk::{self, Desk};
 use crate::fleet::{Fleet, Node};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use veritee_ids::{Challenge, PortIndex};
 use veritee_node_protocol::{FailureKind, ModuleName, Remote, Request};
 use veritee_platform::{BuiltImage, Credential, Expected, OwnerPlatform, PlatformError, Verified, VerifyPolicy};
-use veritee_session::{OwnerIdentity, OwnerRoot};
+use veritee_session::{Delegated, OwnerIdentity, OwnerRoot, Signer};
 use veritee_wire::layout::RowName;
 
 /// A module that should run.
@@ -87,13 +87,22 @@ pub struct Target {
     pub policy: VerifyPolicy,
 }
 
-/// Who deploys.
+/// Who acts: the owner, or a delegate of his.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// His identity, measured into images.
+    /// His identity, measured into images if he is the owner.
     pub identity: OwnerIdentity,
-    /// His root.
+    /// His root. A delegate has his own, never the owner's.
     pub root: OwnerRoot,
+    /// By what he acts for the owner, if he is none.
+    pub delegated: Option<Delegated>,
+}
+
+impl Owner {
+    /// Who opens sessions.
+    fn signer(&self) -> Signer<'_> {
+        self.delegated.as_ref().map_or(Signer::Owner(&self.identity), Signer::Delegate)
+    }
 }
 
 /// What stands after a deployment.
@@ -135,6 +144,7 @@ pub(crate) async fn bring_up_from(
     unload_strangers(place, state).await?;
     load(place, state).await?;
     let mut desks = attest(place, state).await?;
+    hold_floor(place, state, &mut desks).await?;
     remove_rows(place, state, &mut desks).await?;
     route(place, state).await?;
     let connected = connect_all(place, state, &mut desks).await?;
@@ -275,13 +285,16 @@ pub async fn look_desk(
     place: Place<'_>, state: &State, module: &str, target: &ModuleTarget,
 ) -> Result<Desk, ExecError> {
     let platform = place.platform(target)?;
+    if place.owner.delegated.is_some() && !platform.delegates() {
+        return Err(ExecError::NotDelegable { module: module.to_owned(), platform: target.platform.clone() });
+    }
     let node = place.fleet.node(&target.node)?;
     let name = name_of(state, module);
     match &target.runs {
         Runs::Image(image) => {
             let (key, credential) = (image.key.as_ref(), target.credential.as_ref());
             let expected = Expected { measurement: &image.measurement, key, credential };
-            Desk::open(node, name, &*platform, (expected, &place.target.policy), &place.owner.identity).await
+            Desk::open(node, name, &*platform, (expected, &place.target.policy), place.owner.signer()).await
         }
         Runs::Driver(lent) => Desk::look(node, name, lent.clone()).await,
     }
@@ -318,6 +331,19 @@ pub async fn appraise(place: Place<'_>, state: &State, module: &str) -> Result<A
     let expected = Expected { measurement: &image.measurement, key, credential };
     let verdict = platform.verify(&evidence, challenge, expected, &place.target.policy);
     Ok(Appraisal { challenge, evidence, verdict })
+}
+
+/// Tells modules which delegations are revoked: a new activation knows of none.
+async fn hold_floor(place: Place<'_>, state: &State, desks: &mut Desks) -> Result<(), ExecError> {
+    if state.serial_floor == 0 {
+        return Ok(());
+    }
+    for (module, target) in &place.target.modules {
+        if place.platform(target)?.delegates() {
+            crate::connect::desk(desks, module).raise_serial(state.serial_floor).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Frees rows that no connection of the descriptor uses.
@@ -392,21 +418,49 @@ pub(crate) async fn connect_all(
 ) -> Result<BTreeMap<String, Connected>, ExecError> {
     let mut connected = BTreeMap::new();
     for wire in place.target.wires.iter().filter(|wire| wire.from.is_some()) {
-        place.talk.doing("connect", &format!("connecting {}", wire.name));
-        let came = connect(wire, desks, state, &place.owner.root).await?;
-        if let (Some(dead), Some(from)) = (came.dead, &wire.from) {
-            let request = Request::EpochDead { application: state.application.0, connection: wire.id.0, epoch: dead.0 };
-            crate::connect::desk(desks, &from.module).node.tell(request, "epoch-dead").await?;
-        }
-        if came.opened {
-            place.talk.done(&format!("connected {}: {}, epoch {}", wire.name, wire.cipher.word(), came.epoch));
-        }
-        if let Some(ended) = came.ended {
-            place.talk.warn(&cost_of(place, state, wire, ended).await?.to_string());
-        }
-        connected.insert(wire.name.clone(), came);
+        connected.insert(wire.name.clone(), connect_one(place, state, desks, wire).await?);
     }
     Ok(connected)
+}
+
+/// Brings a connection to an epoch that both its ends have.
+async fn connect_one(
+    place: Place<'_>, state: &mut State, desks: &mut Desks, wire: &Wire,
+) -> Result<Connected, ExecError> {
+    place.talk.doing("connect", &format!("connecting {}", wire.name));
+    let came = connect(wire, desks, state, &place.owner.root).await?;
+    if let (Some(dead), Some(from)) = (came.dead, &wire.from) {
+        let request = Request::EpochDead { application: state.application.0, connection: wire.id.0, epoch: dead.0 };
+        crate::connect::desk(desks, &from.module).node.tell(request, "epoch-dead").await?;
+    }
+    if came.opened {
+        place.talk.done(&format!("connected {}: {}, epoch {}", wire.name, wire.cipher.word(), came.epoch));
+    }
+    if let Some(ended) = came.ended {
+        place.talk.warn(&cost_of(place, state, wire, ended).await?.to_string());
+    }
+    Ok(came)
+}
+
+/// What a delegate can do of [`bring_up`]: opens new epochs on connections that lost an end, and makes new modules run. What
+/// stands is left to the owner: only he knows its keys.
+///
+/// # Errors
+/// As [`bring_up`]; [`ExecError::EpochNotDelegated`].
+pub async fn reconnect(place: Place<'_>, state: &mut State, deployment: &mut Deployment) -> Result<(), ExecError> {
+    state.keep()?;
+    for wire in &place.target.wires {
+        let desks = &mut deployment.desks;
+        let reached = |end: &End| desks.contains_key(&end.module);
+        if !wire.from.as_ref().is_some_and(reached) || !wire.end(Side::Target).is_some_and(reached) {
+            continue;
+        }
+        if !stands(wire, desks).await? {
+            let came = connect_one(place, state, desks, wire).await?;
+            deployment.connected.insert(wire.name.clone(), came);
+        }
+    }
+    activate(&mut deployment.desks, None).await
 }
 
 /// What an epoch's end cost: exact, or with bound and claim.

@@ -5,15 +5,17 @@ use crate::lent::Lent;
 use crate::provider::Granted;
 use crate::{ExecError, random};
 use veritee_ids::{
-    ActivationId, ApplicationHandle, ApplicationId, Challenge, CipherId, ControlKind, ControlResult, Freshness,
+    ActivationId, ApplicationHandle, ApplicationId, Challenge, CipherId, ControlKind, ControlResult, Epoch, Freshness,
     Lifecycle, Op, OperationId, RowIndex, Status as EntryStatus,
 };
 use veritee_node_protocol::{FailureKind, ModuleName};
 use veritee_platform::{Expected, OwnerPlatform, SessionStart, Verified, VerifyPolicy};
 use veritee_session::keys::ConfirmRequest;
-use veritee_session::{Answer, OwnerIdentity, OwnerSession, SealedRequest, Signer, Status, StatusPages, agree};
+use veritee_session::{Answer, OwnerSession, SealedRequest, Signer, Status, StatusPages, agree};
 use veritee_wire::Layout;
-use veritee_wire::layout::{EpochEnd, OperationName, RowName, SaveRequest, SealHead, SetKey, StateChunk};
+use veritee_wire::layout::{
+    Delegation, EpochEnd, OperationName, RowName, SaveRequest, SealHead, SerialFloor, SetKey, StateChunk,
+};
 
 /// How often a request is repeated when its answer does not come.
 const TRIES: u32 = 3;
@@ -49,6 +51,8 @@ pub struct Desk {
     pub attested: Attested,
     /// The application's short name at this module.
     pub handle: ApplicationHandle,
+    /// The epochs of the delegation by which the session was opened.
+    covers: Option<(Epoch, Epoch)>,
     peer: Peer,
 }
 
@@ -76,22 +80,24 @@ impl Desk {
     /// Attests a module, judges its evidence, opens a session.
     ///
     /// # Errors
-    /// [`ExecError::Platform`] when the evidence is refused; [`ExecError::Refused`], [`ExecError::Session`],
-    /// [`ExecError::Node`].
+    /// [`ExecError::Platform`] when the evidence is refused; [`ExecError::Refused`], [`ExecError::Revoked`],
+    /// [`ExecError::Session`], [`ExecError::Node`].
     pub async fn open(
         node: &Node, name: ModuleName, platform: &dyn OwnerPlatform, (expected, policy): (Expected<'_>, &VerifyPolicy),
-        owner: &OwnerIdentity,
+        signer: Signer<'_>,
     ) -> Result<Self, ExecError> {
         let (challenge, evidence) = attest(node, &name).await?;
         let verified = platform.verify(&evidence, challenge, expected, policy);
         let Verified { activation, measurement, simulated, freshness, start } =
             verified.map_err(|source| ExecError::Evidence { module: name.module.clone(), source })?;
         let session = match start {
-            SessionStart::Agreement { transcript } => agree_with(node, &name, &transcript, owner).await?,
+            SessionStart::Agreement { transcript } => agree_with(node, &name, &transcript, signer).await?,
             SessionStart::Symmetric { known, cipher } => known.session(cipher),
         };
         let attested = Attested { activation, measurement, simulated, freshness, by_provider: false };
-        Ok(Self { node: node.clone(), name, attested, handle: HANDLE, peer: Peer::Module(Box::new(session)) })
+        let covers = delegation_of(signer).map(|delegation| (delegation.epoch_first, delegation.epoch_last));
+        let peer = Peer::Module(Box::new(session));
+        Ok(Self { node: node.clone(), name, attested, handle: HANDLE, covers, peer })
     }
 
     /// Takes a driver from its provider.
@@ -121,7 +127,7 @@ impl Desk {
             by_provider: true,
         };
         let handle = ApplicationHandle(granted.handle);
-        Self { node: node.clone(), name, attested, handle, peer: Peer::Provider(lent) }
+        Self { node: node.clone(), name, attested, handle, covers: None, peer: Peer::Provider(lent) }
     }
 
     /// This life of the module.
@@ -188,6 +194,14 @@ impl Desk {
     /// As [`disable`](Self::disable).
     pub async fn operate(&mut self, kind: ControlKind, operation: OperationId) -> Result<(), ExecError> {
         self.ask(kind, &OperationName { operation }).await.map(|_| ())
+    }
+
+    /// Has a module refuse delegations with lower serials from now on.
+    ///
+    /// # Errors
+    /// As [`disable`](Self::disable).
+    pub async fn raise_serial(&mut self, serial: u64) -> Result<(), ExecError> {
+        self.ask(ControlKind::RaiseSerial, &SerialFloor { serial }).await.map(|_| ())
     }
 
     /// Ends the rest of a module, under whatever operation it rests.
@@ -268,7 +282,12 @@ impl Desk {
         if let Peer::Provider(lent) = &self.peer {
             return lent.set_key(set, self.attested.activation).await;
         }
-        let answer = self.ask(ControlKind::SetKey, set).await?;
+        let answer = self.ask(ControlKind::SetKey, set).await.map_err(|error| match (error, self.covers) {
+            (ExecError::Control { module, result: ControlResult::NotDelegated, .. }, Some(epochs)) => {
+                ExecError::EpochNotDelegated { module, epoch: set.epoch, epochs }
+            }
+            (error, _) => error,
+        })?;
         self.end_of(&answer)
     }
 
@@ -324,18 +343,30 @@ impl Desk {
     }
 }
 
-/// Sends the owner's half of an agreement.
+/// Sends the owner's half of an agreement, or his delegate's.
 async fn agree_with(
-    node: &Node, name: &ModuleName, transcript: &[u8], owner: &OwnerIdentity,
+    node: &Node, name: &ModuleName, transcript: &[u8], signer: Signer<'_>,
 ) -> Result<OwnerSession, ExecError> {
     let application = ApplicationId(name.application);
-    let (input, session) = agree(transcript, application, &Signer::Owner(owner), random()?, CipherId::Aes128Gcm)
+    let (input, session) = agree(transcript, application, &signer, random()?, CipherId::Aes128Gcm)
         .map_err(|source| ExecError::Session { module: name.module.clone(), source })?;
     let entered = node.enter(name, Op::Open, input).await?;
-    if entered.status != EntryStatus::Accepted.code() {
-        return Err(ExecError::refused(&name.module, "open (is it another owner's?)", entered.status));
+    if entered.status == EntryStatus::Accepted.code() {
+        return Ok(session);
     }
-    Ok(session)
+    // A module says no in one way only. What can be wrong with a delegation but its serial was judged before.
+    Err(match delegation_of(signer) {
+        Some(delegation) => ExecError::Revoked { module: name.module.clone(), serial: delegation.serial },
+        None => ExecError::refused(&name.module, "open (is it another owner's?)", entered.status),
+    })
+}
+
+/// The delegation by which somebody signs.
+fn delegation_of(signer: Signer<'_>) -> Option<Delegation> {
+    match signer {
+        Signer::Owner(_) => None,
+        Signer::Delegate(delegated) => Delegation::decode(&delegated.delegation).ok(),
+    }
 }
 
 /// Sends a request until its answer comes. It may be executed once only, however often it is sent.

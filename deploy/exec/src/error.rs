@@ -1,7 +1,7 @@
 //! What can go wrong while acting, by who is to blame.
 
 use std::path::PathBuf;
-use veritee_ids::{ControlKind, ControlResult, Status};
+use veritee_ids::{ControlKind, ControlResult, Epoch, Status};
 use veritee_node_client::{ClientError, IdentityError};
 use veritee_node_protocol::FailureKind;
 use veritee_platform::PlatformError;
@@ -213,6 +213,47 @@ pub enum ExecError {
     HalfRestored {
         /// The module.
         module: String,
+    },
+    /// A delegation cannot be used.
+    #[error("the delegation in {} cannot be used: {reason}", path.display())]
+    BadDelegation {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A module does not take a delegation that is sound otherwise.
+    #[error(
+        "module {module} refuses the delegation with serial {serial}: its owner revoked it, and the module takes higher ones only \
+             (or somebody attested the module at the same moment; then try again)"
+    )]
+    Revoked {
+        /// The module.
+        module: String,
+        /// The delegation's serial.
+        serial: u64,
+    },
+    /// A module does not let a delegate open an epoch.
+    #[error("module {module} refuses epoch {epoch}: the delegation is for epochs {} to {}", epochs.0, epochs.1)]
+    EpochNotDelegated {
+        /// The module.
+        module: String,
+        /// The epoch.
+        epoch: Epoch,
+        /// First and last epoch of the delegation.
+        epochs: (Epoch, Epoch),
+    },
+    /// There is no delegation on this platform.
+    #[error(
+        "{module} is on {platform}, where nobody can be delegated: whoever knows a module's key is its owner there; \
+             delegates reach modules on {} only",
+        crate::delegation::platforms()
+    )]
+    NotDelegable {
+        /// The module.
+        module: String,
+        /// Its platform.
+        platform: String,
     },
     /// A connection, entry or module that does not exist.
     #[error("there is no {what} {name:?}{}", did_you_mean(candidates))]

@@ -42,6 +42,14 @@ impl Node {
         Ok(Self { name: name.to_owned(), address: address.to_owned(), identity, client })
     }
 
+    /// Speaks in the name of an owner from here on, as his delegate.
+    ///
+    /// # Errors
+    /// [`ExecError::Node`] when the node finds that he is none, or none any more.
+    pub async fn act_for(&self, owner: IdentityKey, delegation: &[u8]) -> Result<(), ExecError> {
+        self.tell(Request::ActFor { owner, delegation: delegation.to_vec() }, "act-for").await
+    }
+
     /// Asks; refusals are errors.
     ///
     /// # Errors

@@ -41,6 +41,24 @@ enum Entry {
     Sealing { module: String, counter: u64, operation: String },
     /// A sealed state is durable: an older one is refused from now on.
     Sealed { module: String, counter: u64, file: PathBuf },
+    /// A delegation is about to be signed.
+    Delegating(Delegating),
+    /// Modules are about to refuse delegations with lower serials.
+    Revoking { below: u64 },
+}
+
+/// A delegation that was given out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delegating {
+    /// Its serial.
+    pub serial: u64,
+    /// The delegate's fingerprint.
+    pub delegate: String,
+    /// First and last epoch that he may open.
+    pub epochs: (u32, u32),
+    /// Its last second, since 1970.
+    pub not_after: u64,
 }
 
 /// Number and rows of a connection; they stay as long as it exists.
@@ -94,6 +112,10 @@ pub struct State {
     pub placed: BTreeMap<String, Placed>,
     /// Sealed states of modules.
     pub seals: BTreeMap<String, Seals>,
+    /// Delegations that were given out, by serial.
+    pub delegations: BTreeMap<u64, Delegating>,
+    /// The lowest serial of a delegation that modules may accept.
+    pub serial_floor: u64,
 }
 
 impl State {
@@ -123,6 +145,8 @@ impl State {
             epochs: BTreeMap::new(),
             placed: BTreeMap::new(),
             seals: BTreeMap::new(),
+            delegations: BTreeMap::new(),
+            serial_floor: 0,
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         if whole == 0 {
@@ -209,6 +233,10 @@ impl State {
             }
             Entry::Sealing { module, counter, .. } => self.seals.entry(module).or_default().taken = counter,
             Entry::Sealed { module, counter, file } => self.seals.entry(module).or_default().take(counter, file),
+            Entry::Delegating(delegation) => {
+                self.delegations.insert(delegation.serial, delegation);
+            }
+            Entry::Revoking { below } => self.serial_floor = self.serial_floor.max(below),
         }
         Ok(())
     }
@@ -311,6 +339,36 @@ impl State {
     pub fn witness(&mut self, module: &str, counter: u64, file: &Path) -> Result<(), ExecError> {
         self.write(&Entry::Sealed { module: module.to_owned(), counter, file: file.to_owned() })?;
         self.seals.entry(module.to_owned()).or_default().take(counter, file.to_owned());
+        Ok(())
+    }
+
+    /// A serial above all that this application's delegations ever had. `now`, in seconds since 1970, sees to that where a lost
+    /// state knows of none.
+    #[must_use]
+    pub fn next_serial(&self, now: u64) -> u64 {
+        let given = self.delegations.last_key_value().map_or(0, |(serial, _)| serial + 1);
+        given.max(self.serial_floor).max(now)
+    }
+
+    /// Remembers a delegation, before it is signed.
+    ///
+    /// # Errors
+    /// [`ExecError::File`]: nothing may be signed then.
+    pub fn delegate(&mut self, delegation: &Delegating) -> Result<(), ExecError> {
+        self.write(&Entry::Delegating(delegation.clone()))?;
+        self.delegations.insert(delegation.serial, delegation.clone());
+        Ok(())
+    }
+
+    /// Remembers that delegations with lower serials are revoked, before modules hear of it. A serial that was revoked stays so.
+    ///
+    /// # Errors
+    /// [`ExecError::File`]: nothing may be sent then.
+    pub fn revoke(&mut self, below: u64) -> Result<(), ExecError> {
+        if below > self.serial_floor {
+            self.write(&Entry::Revoking { below })?;
+            self.serial_floor = below;
+        }
         Ok(())
     }
 

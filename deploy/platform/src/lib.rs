@@ -270,6 +270,12 @@ pub trait OwnerPlatform: Send + Sync {
         false
     }
 
+    /// Modules know their owner by his signature, so they know his delegates too. Elsewhere whoever knows a module's key is its
+    /// owner, and there is no delegation.
+    fn delegates(&self) -> bool {
+        false
+    }
+
     /// Builds an image and computes its reference measurement.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use veritee_ids::{ApplicationId, RowIndex};
 use veritee_node_client::parse_fingerprint;
 use veritee_node_protocol::{FailureKind, ModuleName, Request};
 use veritee_platform::{DriverKeys, Expected};
+use veritee_session::Signer;
 
 /// The name under which all drivers are known at their nodes.
 const APPLICATION: [u8; 16] = *b"veritee drivers\0";
@@ -79,7 +80,7 @@ impl Drivers {
         })?;
         let expected =
             Expected { measurement: &keys.measurement, key: Some(&keys.key), credential: Some(&keys.credential) };
-        let mut desk = Desk::open(&node, name, &*judge, (expected, &keys.policy), &owner).await?;
+        let mut desk = Desk::open(&node, name, &*judge, (expected, &keys.policy), Signer::Owner(&owner)).await?;
         desk.activate().await?;
         Ok(desk)
     }

@@ -1,6 +1,6 @@
 //! Who somebody is: an Ed25519 key pair in a file that only its holder can read.
 
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -157,6 +157,13 @@ impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
+}
+
+/// Whether somebody signed a message. Weak keys, which anybody could sign for, sign nothing.
+#[must_use]
+pub fn has_signed(who: &IdentityKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    let signature = Signature::from_bytes(signature);
+    VerifyingKey::from_bytes(who).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
 }
 
 /// The text is not 64 hexadecimal digits.

@@ -23,7 +23,7 @@ pub mod tls;
 mod token;
 
 pub use client::{Client, ClientError, enrol};
-pub use identity::{Fingerprint, Identity, IdentityError, NotAFingerprint, parse_fingerprint};
+pub use identity::{Fingerprint, Identity, IdentityError, NotAFingerprint, has_signed, parse_fingerprint};
 pub use token::{NotAToken, Token};
 pub use veritee_node_protocol as protocol;
 

@@ -1,5 +1,6 @@
 //! A control connection: messages in, answers out, many requests open at once, everything bounded.
 
+use crate::delegations::Acting;
 use crate::node::Shared;
 use crate::requests;
 use std::io;
@@ -45,6 +46,7 @@ async fn read_calls(
     // Ends requests with the connection.
     let mut tasks = JoinSet::new();
     let mut greeted = false;
+    let mut acting = None;
     loop {
         while tasks.try_join_next().is_some() {}
         // A stranger with a token has nothing large to say.
@@ -75,10 +77,18 @@ async fn read_calls(
             answer(&answers, id, failed(FailureKind::Version, "versions were not compared, or differ")).await;
             continue;
         }
+        if let Request::ActFor { owner, delegation } = request {
+            // Here, so that what was sent behind it is asked in that name.
+            let judged = Acting::judge(&identity, owner, &delegation);
+            acting = judged.ok();
+            let response = judged.map_or_else(|reason| failed(FailureKind::Forbidden, reason), |_| Response::Done);
+            answer(&answers, id, response).await;
+            continue;
+        }
         let Ok(permit) = Arc::clone(&open).acquire_owned().await else { return Ok(()) };
         let (shared, answers) = (shared.clone(), answers.clone());
         tasks.spawn_local(async move {
-            let response = requests::answer(&shared, identity, request).await;
+            let response = requests::answer(&shared, (identity, acting), request).await;
             answer(&answers, id, response).await;
             drop(permit);
         });

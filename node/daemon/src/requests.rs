@@ -1,6 +1,7 @@
 //! What owners ask for. Every name is looked up in the caller's namespace; there is no other.
 
 use crate::control::failed;
+use crate::delegations::Acting;
 use crate::lending::Borrower;
 use crate::model::{AppChange, AppModel, Change, LentModel, TimerModel};
 use crate::node::{Node, Shared};
@@ -17,13 +18,16 @@ use veritee_node_protocol::{
     Response,
 };
 
-/// Does what `identity` asks for.
-pub(crate) async fn answer(shared: &Shared, identity: IdentityKey, request: Request) -> Response {
+/// Does what `identity` asks for, in its own name or in that of the owner for whom it acts.
+pub(crate) async fn answer(
+    shared: &Shared, (identity, acting): (IdentityKey, Option<Acting>), request: Request,
+) -> Response {
     let owner = shared.look(|node| node.model.owner_of(&identity));
-    let response = match (owner, request) {
-        (None, Request::Enrol { identity: new }) => enrol(shared, identity, new).await,
-        (None, _) => refuse(FailureKind::Forbidden, "only an enrolled owner may ask for this"),
-        (Some(owner), request) => serve(shared, owner, request).await,
+    let response = match (owner, acting, request) {
+        (None, _, Request::Enrol { identity: new }) => enrol(shared, identity, new).await,
+        (None, ..) => refuse(FailureKind::Forbidden, "only an enrolled owner may ask for this"),
+        (Some(_), Some(acting), request) => delegated(shared, &acting, request).await,
+        (Some(owner), None, request) => serve(shared, owner, request).await,
     };
     let response = response.unwrap_or_else(|refusal| refusal);
     shared.with(|node| {
@@ -42,9 +46,19 @@ pub(crate) fn refuse<T>(kind: FailureKind, message: &str) -> Result<T, Response>
     Err(failed(kind, message))
 }
 
+/// Does what a delegate asks for in the owner's namespace.
+async fn delegated(shared: &Shared, acting: &Acting, request: Request) -> Answer {
+    acting.may(&request).or_else(|reason| refuse(FailureKind::Forbidden, reason))?;
+    let owner = shared.look(|node| node.model.owner_of(&acting.owner));
+    let owner =
+        owner.map_or_else(|| refuse(FailureKind::NotFound, "the owner who delegated is not enrolled here"), Ok)?;
+    serve(shared, owner, request).await
+}
+
 async fn serve(shared: &Shared, owner: u32, request: Request) -> Answer {
     match request {
         Request::Hello { .. } => refuse(FailureKind::Malformed, "versions were compared already"),
+        Request::ActFor { .. } => refuse(FailureKind::Malformed, "in whose name a connection speaks is settled there"),
         Request::Describe => Ok(shared.look(describe)),
         Request::Load { name, platform, image, restart } => {
             let (shared, order) = (shared.clone(), loading::Order { name, platform, image, restart });

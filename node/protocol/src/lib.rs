@@ -7,7 +7,7 @@
 use minicbor::{Decode, Encode};
 
 /// Version of the control interface and of links. Only equal versions talk.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Largest control message in bytes (an image is the largest thing in one).
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -321,6 +321,17 @@ pub enum Request {
         /// How much, in the platform's form.
         #[cbor(n(3), with = "minicbor::bytes")]
         need: Vec<u8>,
+    },
+    /// From here on this connection speaks in the name of another owner, by whose delegation the caller is his delegate:
+    /// for that application, and for what its modules judge anyway. A later one replaces it.
+    #[n(21)]
+    ActFor {
+        /// The owner who signed.
+        #[cbor(n(0), with = "minicbor::bytes")]
+        owner: IdentityKey,
+        /// `veritee_wire::layout::Delegation`.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        delegation: Vec<u8>,
     },
 }
 

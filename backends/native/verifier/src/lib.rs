@@ -50,6 +50,10 @@ impl OwnerPlatform for NativeOwner {
         Some("native")
     }
 
+    fn delegates(&self) -> bool {
+        true
+    }
+
     fn build(&self, order: &BuildOrder<'_>) -> Result<BuiltImage, PlatformError> {
         self.builder.build(order)
     }

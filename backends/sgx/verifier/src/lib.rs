@@ -104,6 +104,10 @@ impl OwnerPlatform for SgxOwner {
         true
     }
 
+    fn delegates(&self) -> bool {
+        true
+    }
+
     fn build(&self, order: &BuildOrder<'_>) -> Result<BuiltImage, PlatformError> {
         self.builder.build(order)
     }

@@ -38,7 +38,7 @@ pub(super) struct Images {
 impl Images {
     pub(super) async fn build(wish: &Wish, throwaway: &Throwaway, printer: &Printer) -> Result<Self> {
         let file = project::write(&wish.platform, &wish.cipher, wish.payload)?;
-        let loaded = Loaded::read(&Application { file, platform: Vec::new() })?;
+        let loaded = Loaded::read(&Application { file, platform: Vec::new(), delegation: None })?;
         let owner = owner(&throwaway.home())?;
         let built = loaded.build_images(&owner.identity.public(), &throwaway.home(), printer).await?;
         Ok(Self { loaded, built, owner })

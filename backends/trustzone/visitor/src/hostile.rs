@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 use veritee_conformance::{Desk, Subject};
 use veritee_ids::{ControlKind, Op, RowIndex, Status};
-use veritee_trustzone_format::module::{CALLS, CallHeader};
+use veritee_trustzone_format::module::{CALL_HEADER_BYTES, CALLS, CallHeader};
 use veritee_trustzone_format::{Uuid, result, service};
 use veritee_trustzone_node::tee::{CLIENT, Parameter, Shared, Tee, TeeError, kind};
 use veritee_trustzone_node::{APPLICATIONS, signed};
+use veritee_wire::Layout as _;
 use veritee_wire::layout::StatusRequest;
 
 /// What survives a reboot: the activation id of the first instance, then a request that it accepted.
@@ -57,7 +58,10 @@ impl Raw {
 
     /// Invokes the batch command with a call at 0 that says it has `length` bytes: memory in and out as named, offset and length.
     fn calls(&mut self, length: u32, memory_in: (u64, u64), memory_out: (u64, u64)) -> Result<u64, TeeError> {
-        assert!(self.shared.write(0, &CallHeader { length, op: Op::Attest.code() }.encode()));
+        assert!(
+            self.shared
+                .write(0, &CallHeader { length, op: Op::Attest.code(), reserved: 0 }.bytes::<CALL_HEADER_BYTES>())
+        );
         let memory = |kind, (a, b)| Parameter { kind, a, b, c: self.shared.id.into() };
         let mut parameters = [
             memory(kind::MEMORY_IN, memory_in),

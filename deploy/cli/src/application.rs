@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use veritee_exec::build::build_all;
-use veritee_exec::cost::Seen;
 use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, leave, look_desk};
 use veritee_exec::fleet::{Fleet, Node};
 use veritee_exec::home::Home;
 use veritee_exec::provider::RemoteProvider;
 use veritee_exec::resolve::{Body, Built, BuiltModule, boards, check_ports, resolve, sources};
+use veritee_exec::seen::Seen;
 use veritee_exec::settle::{Changes, settle};
 use veritee_exec::state::State;
 use veritee_exec::throwaway::Throwaway;
@@ -74,10 +74,11 @@ impl Loaded {
         let mut built = Built::new();
         for (module, image) in images {
             let board = boards.remove(&module).map(|(key, _)| key);
-            built.insert(module, BuiltModule { body: Body::Image(image), board });
+            built.insert(module, BuiltModule { body: Body::Image(image), board, kept: None });
         }
         for (module, (key, driver)) in boards {
-            built.extend(driver.map(|driver| (module, BuiltModule { body: Body::Driver(driver), board: Some(key) })));
+            let lent = |driver| BuiltModule { body: Body::Driver(driver), board: Some(key), kept: None };
+            built.extend(driver.map(|driver| (module, lent(driver))));
         }
         Ok(built)
     }
@@ -186,6 +187,8 @@ pub(crate) async fn build(application: Application, printer: &Printer) -> Result
 
 /// An application that is built, and whose nodes are reached. Its state is not touched yet.
 pub(crate) struct Ready {
+    /// The only module that matters; nodes of others may be down.
+    only: Option<String>,
     loaded: Loaded,
     home: Home,
     owner: Owner,
@@ -194,15 +197,18 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    pub(crate) async fn prepare(application: &Application, printer: &Printer) -> Result<Self> {
+    /// With the nodes of all modules, or of the only one that matters.
+    pub(crate) async fn prepare(
+        application: &Application, only: impl FnOnce(&Descriptor) -> Option<String>, printer: &Printer,
+    ) -> Result<Self> {
         let loaded = Loaded::read(application)?;
+        let only = only(&loaded.descriptor);
         let home = Home::of_user();
         let owner = owner(&home)?;
         let built = loaded.build(&owner.identity.public(), &home, printer).await?;
         let mut fleet = Fleet::default();
-        let nodes = loaded.descriptor.modules.values().map(|module| &module.node);
-        reach(&mut fleet, nodes, &loaded.descriptor, &home).await?;
-        Ok(Self { loaded, home, owner, built, fleet })
+        reach(&mut fleet, nodes(&loaded.descriptor, only.as_deref()), &loaded.descriptor, &home).await?;
+        Ok(Self { only, loaded, home, owner, built, fleet })
     }
 
     /// Locks the state and resolves the descriptor with it.
@@ -210,9 +216,14 @@ impl Ready {
         let descriptor = &self.loaded.descriptor;
         let mut state = self.loaded.state(&self.home)?;
         let mut fleet = self.fleet.clone();
-        reach(&mut fleet, state.placed.values().map(|placed| &placed.node), descriptor, &self.home).await?;
+        if self.only.is_none() {
+            reach(&mut fleet, state.placed.values().map(|placed| &placed.node), descriptor, &self.home).await?;
+        }
         let (home, mut built, owner) = (self.home.clone(), self.built.clone(), self.owner.clone());
-        settle(descriptor, &mut built, &fleet, (state.application, changes), printer).await?;
+        let matters = |name: &String| self.only.as_ref().is_none_or(|only| only == name);
+        let mut settled: Built = built.extract_if(.., |name, _| matters(name)).collect();
+        settle(descriptor, &mut settled, &fleet, (state.application, changes), printer).await?;
+        built.append(&mut settled);
         let target = resolve(descriptor, &built, &fleet, &mut state)?;
         Ok(Lasting { home, built, state, target, fleet, owner })
     }
@@ -231,12 +242,24 @@ pub(crate) struct Lasting {
 impl Lasting {
     /// Builds, connects to the nodes, locks the state, resolves.
     pub(crate) async fn open(application: &Application, printer: &Printer) -> Result<Self> {
-        Ready::prepare(application, printer).await?.lasting(Changes::Wait, printer).await
+        Ready::prepare(application, |_| None, printer).await?.lasting(Changes::Wait, printer).await
+    }
+
+    /// The same for one module: no other one's node is asked.
+    pub(crate) async fn of_module(application: &Application, module: &str, printer: &Printer) -> Result<Self> {
+        let only = |_: &Descriptor| Some(module.to_owned());
+        Ready::prepare(application, only, printer).await?.lasting(Changes::Wait, printer).await
     }
 
     pub(crate) fn place<'a>(&'a self, printer: &'a Printer) -> Place<'a> {
         Place { target: &self.target, fleet: &self.fleet, owner: &self.owner, talk: printer }
     }
+}
+
+/// The nodes of all modules of a descriptor, or of one.
+fn nodes<'a>(descriptor: &'a Descriptor, only: Option<&str>) -> impl Iterator<Item = &'a String> {
+    let modules = descriptor.modules.iter().filter(move |(name, _)| only.is_none_or(|only| only == *name));
+    modules.map(|(_, module)| &module.node)
 }
 
 /// Opens channels to nodes that have none yet.
@@ -264,14 +287,14 @@ async fn reach(
 }
 
 pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<()> {
-    let lasting = Lasting::open(&application, printer).await?;
+    let lasting = Ready::prepare(&application, |_| None, printer).await?.lasting(Changes::Told, printer).await?;
     let steps = veritee_exec::plan::steps(&lasting.target, &lasting.state, &lasting.fleet).await?;
     printer.result(&steps, || if steps.is_empty() { "nothing to change".to_owned() } else { steps.join("\n") });
     Ok(())
 }
 
 pub(crate) async fn up(application: Application, watch: bool, printer: &Printer) -> Result<()> {
-    let mut ready = Ready::prepare(&application, printer).await?;
+    let mut ready = Ready::prepare(&application, |_| None, printer).await?;
     let mut lasting = ready.lasting(Changes::Happen, printer).await?;
     let application = lasting.state.application;
     // Before the modules are connected: what is started again from here on is seen.
@@ -324,8 +347,7 @@ impl Ready {
 
     async fn reach_again(&mut self) -> Result<()> {
         let mut fleet = Fleet::default();
-        let nodes = self.loaded.descriptor.modules.values().map(|module| &module.node);
-        reach(&mut fleet, nodes, &self.loaded.descriptor, &self.home).await?;
+        reach(&mut fleet, nodes(&self.loaded.descriptor, None), &self.loaded.descriptor, &self.home).await?;
         self.fleet = fleet;
         Ok(())
     }
@@ -393,7 +415,7 @@ pub(crate) async fn status(application: Application, printer: &Printer) -> Resul
 }
 
 pub(crate) async fn disable(application: Application, module: &str, printer: &Printer) -> Result<()> {
-    let lasting = Lasting::open(&application, printer).await?;
+    let lasting = Lasting::of_module(&application, module, printer).await?;
     let target = lasting.target.modules.get(module).ok_or_else(|| ExecError::NoSuch {
         what: "module",
         name: module.to_owned(),

@@ -51,7 +51,8 @@ impl Exit {
                 | ExecError::Refused { .. }
                 | ExecError::Control { .. }
                 | ExecError::Session { .. }
-                | ExecError::NotGranted { .. },
+                | ExecError::NotGranted { .. }
+                | ExecError::WentBack { .. },
             ) => Self::Refused,
             Some(ExecError::Node { .. } | ExecError::UnknownNode { .. } | ExecError::NodeStart { .. }) => {
                 Self::Unreached

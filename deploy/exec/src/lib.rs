@@ -24,6 +24,7 @@ pub mod plan;
 pub mod platforms;
 pub mod provider;
 pub mod resolve;
+pub mod seen;
 pub mod settle;
 pub mod state;
 pub mod throwaway;

@@ -2,7 +2,7 @@
 
 use crate::fleet::Fleet;
 use crate::provider::{Ask, Provider, Told};
-use crate::resolve::{Body, Built};
+use crate::resolve::{Body, Built, Kept};
 use crate::{ExecError, Talk, platforms};
 use std::path::{Path, PathBuf};
 use veritee_ids::ApplicationId;
@@ -15,7 +15,9 @@ use veritee_platform::Placement;
 pub enum Changes {
     /// It makes room.
     Happen,
-    /// It stays: the caller only looks.
+    /// It stays: the caller tells what would change.
+    Told,
+    /// It stays: the caller only looks. What is not loaded needs no signature.
     Wait,
 }
 
@@ -47,20 +49,21 @@ pub async fn settle(
         let node = fleet.node(&found.node)?;
         let reserved = match node.ask(request.clone()).await {
             Err(error) if error.failure() == Some(FailureKind::Taken) => {
-                if changes == Changes::Wait {
+                if changes != Changes::Happen {
                     return Err(ExecError::Changed { module: name.clone() });
                 }
                 // The same name with another length: the old one makes room.
                 let old = ModuleName { application: application.0, module: name.clone() };
                 node.tell(Request::Unload { name: old }, "unload").await?;
-                node.ask(request).await?
+                node.ask(request.clone()).await?
             }
             reserved => reserved?,
         };
         let Response::Reserved { place } = reserved else { return Err(node.strange("reserve")) };
         let credential = key.credential();
         *image = platform.place(image, Placement { place: &place, credential: &credential })?;
-        if platform.wants_signature() {
+        module.kept = Some(Kept { request, place });
+        if platform.wants_signature() && changes != Changes::Wait {
             talk.doing("sign", &format!("having {name} signed by the provider of {}", found.node));
             let provider = fleet.provider(&found.node, &key.board)?;
             image.path = signed(&image.path, &key.board, &*provider).await?;

@@ -105,7 +105,7 @@ impl Loaded {
     }
 
     /// Locks the state.
-    fn state(&self, home: &Home) -> Result<State, ExecError> {
+    pub(crate) fn state(&self, home: &Home) -> Result<State, ExecError> {
         let (folder, name) = (self.state_folder(), &self.descriptor.application);
         let lost = if State::exists(&folder) { None } else { home.lost_application(name, &folder)? };
         State::open(&folder, name, lost)
@@ -231,7 +231,7 @@ impl Ready {
 
 /// Everything that a verb on a lasting application needs.
 pub(crate) struct Lasting {
-    home: Home,
+    pub(crate) home: Home,
     pub(crate) built: Built,
     pub(crate) state: State,
     pub(crate) target: Target,
@@ -287,7 +287,7 @@ async fn reach(
 }
 
 pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<()> {
-    let lasting = Ready::prepare(&application, |_| None, printer).await?.lasting(Changes::Told, printer).await?;
+    let lasting = Ready::prepare(&application, |_| None, printer).await?.lasting(Changes::Show, printer).await?;
     let steps = veritee_exec::plan::steps(&lasting.target, &lasting.state, &lasting.fleet).await?;
     printer.result(&steps, || if steps.is_empty() { "nothing to change".to_owned() } else { steps.join("\n") });
     Ok(())
@@ -374,7 +374,7 @@ impl Lasting {
         Ok(bring_up(place, &mut self.state).await?)
     }
 
-    async fn report(&self, deployment: &mut Deployment, printer: &Printer) -> Result<()> {
+    pub(crate) async fn report(&self, deployment: &mut Deployment, printer: &Printer) -> Result<()> {
         let names = port_names(&self.built);
         let report = observe::report(self.place(printer), &self.state, deployment, &names).await?;
         Seen::note(&self.state, &mut deployment.desks).await?;
@@ -395,7 +395,9 @@ impl Lasting {
                 Err(error @ ExecError::NotLent(_)) => {
                     printer.warn(&format!("module {module}: {error}; `veritee up` takes it"));
                 }
-                Err(error @ ExecError::Provider(_)) => printer.warn(&format!("module {module}: {error}")),
+                Err(error @ (ExecError::Provider(_) | ExecError::ProviderUnreached(_))) => {
+                    printer.warn(&format!("module {module}: {error}"));
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -15,9 +15,9 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The descriptor is refused.
     Descriptor = 3,
-    /// Evidence was refused, or a module refuses.
+    /// Evidence was refused, or a module or provider refuses.
     Refused = 4,
-    /// A node is not reached, or does not know us.
+    /// A node or provider is not reached, or does not know us.
     Unreached = 5,
     /// Events were not accepted.
     NotAccepted = 6,
@@ -43,7 +43,7 @@ impl Exit {
             return Self::Usage;
         }
         match error.downcast_ref::<ExecError>() {
-            Some(ExecError::NoSuch { .. }) => Self::Usage,
+            Some(ExecError::NoSuch { .. } | ExecError::CannotSeal { .. }) => Self::Usage,
             Some(ExecError::Descriptor(_) | ExecError::Model(_)) => Self::Descriptor,
             Some(
                 ExecError::Platform(_)
@@ -52,11 +52,19 @@ impl Exit {
                 | ExecError::Control { .. }
                 | ExecError::Session { .. }
                 | ExecError::NotGranted { .. }
-                | ExecError::WentBack { .. },
+                | ExecError::WentBack { .. }
+                | ExecError::NotLent(_)
+                | ExecError::Provider(_)
+                | ExecError::RolledBack { .. }
+                | ExecError::Unwitnessed { .. }
+                | ExecError::NotOpened { .. },
             ) => Self::Refused,
-            Some(ExecError::Node { .. } | ExecError::UnknownNode { .. } | ExecError::NodeStart { .. }) => {
-                Self::Unreached
-            }
+            Some(
+                ExecError::Node { .. }
+                | ExecError::UnknownNode { .. }
+                | ExecError::NodeStart { .. }
+                | ExecError::ProviderUnreached(_),
+            ) => Self::Unreached,
             Some(ExecError::Direct { .. }) => Self::NotAccepted,
             Some(ExecError::Locked(_) | ExecError::NoSlot { .. }) => Self::InUse,
             _ => Self::Failed,

@@ -138,7 +138,7 @@ fn a_driver_is_one_applications_until_it_is_released() {
     let me = stage.tool(OWNER, &["whoami"]).said().ok();
     let refused = |what: &str| {
         let said = second.up();
-        assert_eq!(said.code, 1, "{what}: {}", said.err);
+        assert_eq!(said.code, 4, "{what}: {}", said.err);
         let told = format!(
             "error: driver led of board kitchen is exclusive: application \"first\" of owner {}… has it for 23 hours more, unless \
              it gives it back before or the provider releases it (`veritee provider release kitchen led`)",
@@ -149,6 +149,10 @@ fn a_driver_is_one_applications_until_it_is_released() {
     };
     refused("while it runs");
     wish(&kitchen, &first, false);
+    let down = second.verb(&["down"]).said();
+    assert!(down.err.contains("lamp on house is with its provider"), "nothing was given back: {}", down.err);
+    down.ok();
+    assert_eq!(kitchen.holders(&stage, "led"), ["first"]);
     // What is refused is not half there: looking takes nothing either.
     let looked = second.verb(&["status"]).said();
     assert!(looked.err.contains("driver led of board kitchen is not lent to this application"), "{}", looked.err);
@@ -245,6 +249,9 @@ fn what_cannot_work_with_a_board_is_told_in_one_sentence() {
     let other = SWITCH.replace("emit_shine(*now)", "if (*now == Switch_On) emit_shine(*now)");
     support::board::c_module(&application.folder.join("switch"), &other);
     tell("a look at a module whose source was changed", application.verb(&["status"]).said());
+    let planned = application.verb(&["plan"]).said().ok();
+    assert!(planned.contains("replace switch on house, measured where it will be placed"), "{planned}");
+    assert!(planned.contains("connect shine under a new key, epoch 2"), "{planned}");
     application.up().ok();
     wish(&kitchen, &application, true);
 

@@ -87,7 +87,7 @@ impl Lent {
     /// Gives the driver back.
     ///
     /// # Errors
-    /// [`ExecError::Provider`].
+    /// [`ExecError::NotLent`] when the application does not have it; [`ExecError::Provider`], [`ExecError::ProviderUnreached`].
     pub async fn release(&self) -> Result<(), ExecError> {
         match self.provider.ask(Ask::Release { grant: self.grant.clone() }).await? {
             Told::Released => Ok(()),

@@ -31,15 +31,18 @@ pub async fn steps(target: &Target, state: &State, fleet: &Fleet) -> Result<Vec<
         let bytes = std::fs::read(&image.path).map_err(ExecError::file("read", &image.path))?;
         let found = fleet.node(&wanted.node)?.list(state.application.0).await?;
         let found = found.iter().find(|found| found.name.module == *module);
-        let measurement = hex(image.measurement.get(..8).unwrap_or_default());
+        let measurement = match image.measurement.get(..8) {
+            Some(front) => format!("measurement {}…", hex(front)),
+            None => "measured where it will be placed".to_owned(),
+        };
         match found {
             Some(found) if found.alive && found.image == sha256(&bytes) => {}
             Some(found) if found.alive => {
-                steps.push(format!("replace {module} on {} by measurement {measurement}…", wanted.node));
+                steps.push(format!("replace {module} on {}, {measurement}", wanted.node));
                 fresh.push(module.as_str());
             }
             _ => {
-                steps.push(format!("load {module} on {}, measurement {measurement}…", wanted.node));
+                steps.push(format!("load {module} on {}, {measurement}", wanted.node));
                 fresh.push(module.as_str());
             }
         }

@@ -257,7 +257,7 @@ impl Provider for RemoteProvider {
     fn ask(&self, ask: Ask) -> Answered<'_> {
         Box::pin(async move {
             let unreachable = |reason: String| {
-                ExecError::Provider(format!(
+                ExecError::ProviderUnreached(format!(
                     "cannot ask the provider at {} ({reason}); is `veritee provider serve` running there, and does it know {}?",
                     self.address,
                     Fingerprint(self.own.public())

@@ -15,10 +15,10 @@ use veritee_platform::Placement;
 pub enum Changes {
     /// It makes room.
     Happen,
-    /// It stays: the caller tells what would change.
-    Told,
-    /// It stays: the caller only looks. What is not loaded needs no signature.
+    /// It stays, and the caller, who speaks to it, cannot go on. What is not loaded needs no signature.
     Wait,
+    /// It stays, and its image has no place yet: the caller only shows what differs.
+    Show,
 }
 
 /// Finishes all images that need a place. A reservation is kept by the node: doing it again gives the same place, hence the
@@ -49,8 +49,10 @@ pub async fn settle(
         let node = fleet.node(&found.node)?;
         let reserved = match node.ask(request.clone()).await {
             Err(error) if error.failure() == Some(FailureKind::Taken) => {
-                if changes != Changes::Happen {
-                    return Err(ExecError::Changed { module: name.clone() });
+                match changes {
+                    Changes::Happen => {}
+                    Changes::Wait => return Err(ExecError::Changed { module: name.clone() }),
+                    Changes::Show => continue,
                 }
                 // The same name with another length: the old one makes room.
                 let old = ModuleName { application: application.0, module: name.clone() };

@@ -228,6 +228,17 @@ pub enum PlatformError {
     },
 }
 
+/// Checks a claim that must be what was expected, as people read it.
+///
+/// # Errors
+/// [`PlatformError::ClaimDiffers`].
+pub fn same(
+    claim: &'static str, expected: impl std::fmt::Display, actual: impl std::fmt::Display,
+) -> Result<(), PlatformError> {
+    let (expected, actual) = (expected.to_string(), actual.to_string());
+    if expected == actual { Ok(()) } else { Err(PlatformError::ClaimDiffers { claim, expected, actual }) }
+}
+
 /// A kind of TEE, as an owner sees it.
 pub trait OwnerPlatform: Send + Sync {
     /// Its word in descriptors.
@@ -252,6 +263,11 @@ pub trait OwnerPlatform: Send + Sync {
     /// The word that a policy must allow because this platform never protects a module; `None` where evidence decides.
     fn unprotected(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Modules can seal their state to themselves.
+    fn seals(&self) -> bool {
+        false
     }
 
     /// Builds an image and computes its reference measurement.

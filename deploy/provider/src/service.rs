@@ -200,6 +200,9 @@ impl Work {
 
     async fn release(&mut self, owner: &str, name: &GrantName) -> Result<Told, ProviderError> {
         self.customer(owner, name)?;
+        if !self.store.kept.grants.iter().any(|grant| grant.is(owner, name)) {
+            return Err(ProviderError::NotGranted { driver: name.driver.clone(), board: name.board.clone() });
+        }
         self.take_back(u64::MAX, |grant| grant.is(owner, name)).await?;
         Ok(Told::Released)
     }

@@ -23,37 +23,12 @@ static uint16_t activate(const uint8_t *operation) {
     return VT_CONTROL_RESULT_DONE;
 }
 
-/* Takes a chunk of state, in order or again, to where the state lies: nothing runs before it is whole. */
-static uint16_t restore(const struct vt_state_chunk *chunk, uint16_t bytes) {
-    uint16_t offset = (uint16_t)chunk->offset;
-    if (vt.lifecycle != VT_LIFECYCLE_NEW) return VT_CONTROL_RESULT_WRONG_LIFECYCLE;
-    if (vt.restored && !named(chunk->operation)) return VT_CONTROL_RESULT_WRONG_OPERATION;
-    if (!bytes || chunk->total != VT_STATE_BYTES || chunk->length != bytes || chunk->offset > vt.restored
-        || bytes > VT_STATE_BYTES - offset)
-        return VT_CONTROL_RESULT_NO_STATE;
-    copy((uint8_t *)vt_state + offset, chunk + 1, bytes);
-    copy(vt.operation, chunk->operation, sizeof vt.operation);
-    if (offset + bytes > vt.restored) vt.restored = offset + bytes;
-    if (vt.restored != VT_STATE_BYTES || vt_state_means(vt_state)) return VT_CONTROL_RESULT_DONE;
-    discard_state();
-    return VT_CONTROL_RESULT_NO_STATE;
-}
-
-/* Reads a chunk of the frozen module's state. */
-static uint16_t save(const struct vt_save_request *wanted, uint16_t *bytes) {
-    struct vt_state_chunk *head = (void *)vt_out;
-    uint16_t offset = (uint16_t)wanted->offset, length = VT_STATE_BYTES - offset, most = BODY_BYTES - sizeof *head;
-    if (vt.lifecycle != VT_LIFECYCLE_FROZEN) return VT_CONTROL_RESULT_WRONG_LIFECYCLE;
-    if (!named(wanted->operation)) return VT_CONTROL_RESULT_WRONG_OPERATION;
-    if (wanted->offset >= VT_STATE_BYTES || offset & 1) return VT_CONTROL_RESULT_NO_STATE;
-    if (length > most) length = most;
-    copy(head, wanted, sizeof *wanted);
-    head->total = VT_STATE_BYTES;
-    head->length = length;
-    copy(head + 1, (uint8_t *)vt_state + offset, length);
-    *bytes = sizeof *head + length;
-    return VT_CONTROL_RESULT_DONE;
-}
+#if VT_STATE_BYTES
+#include "state.h"
+#else
+/* Nothing of this module moves. */
+static void discard_state(void) { wipe(vt.operation, sizeof vt.operation); }
+#endif
 
 /* Ends the wait for a reply. If that wait is over already, nothing changes. */
 static uint16_t abort_request(const struct vt_request_name *name) {
@@ -88,18 +63,9 @@ static uint16_t status(uint16_t first, uint16_t *bytes) {
     return VT_CONTROL_RESULT_DONE;
 }
 
-/* A driver's proof that it gave a row to one application. */
-static uint16_t confirm(const struct vt_confirm_request *asked, uint16_t *bytes) {
-    struct vt_granted_block block = {.label = VT_LABEL_GRANTED, .version = VT_PROTOCOL_VERSION, .device = asked->device};
-    struct row *row = row_at(asked->row);
-    if (!row || !row->role) return VT_CONTROL_RESULT_NO_SUCH_ROW;
-    copy(block.application, asked->application, sizeof block.application);
-    copy(block.activation, vt.activation, sizeof block.activation);
-    block.epoch = newest(row)->epoch;
-    derive(newest(row)->key, &block, sizeof block, vt_out);
-    *bytes = TAG_BYTES;
-    return VT_CONTROL_RESULT_DONE;
-}
+#if VT_EXCLUSIVE
+#include "grant.h"
+#endif
 
 /* Length of each kind's fixed body, by its number. What may follow a chunk of state is checked where it is read. */
 static const uint8_t body_bytes[] = {
@@ -128,12 +94,18 @@ static uint16_t execute(uint16_t kind, uint16_t bytes, struct outcome *outcome) 
         return VT_CONTROL_RESULT_DONE;
     case VT_CONTROL_KIND_FREEZE: return freeze(body, false);
     case VT_CONTROL_KIND_THAW: return freeze(body, true);
+#if VT_STATE_BYTES
     case VT_CONTROL_KIND_SAVE: return save(body, &outcome->bytes);
     case VT_CONTROL_KIND_RESTORE: return restore(body, bytes - fixed);
+#else
+    case VT_CONTROL_KIND_SAVE: case VT_CONTROL_KIND_RESTORE: return VT_CONTROL_RESULT_NO_STATE;
+#endif
     case VT_CONTROL_KIND_ACTIVATE: return activate(body);
     case VT_CONTROL_KIND_ABORT_REQUEST: return abort_request(body);
     case VT_CONTROL_KIND_STATUS: return status(*(const uint16_t *)body, &outcome->bytes);
+#if VT_EXCLUSIVE
     case VT_CONTROL_KIND_CONFIRM: return confirm(body, &outcome->bytes);
+#endif
     default: return VT_CONTROL_RESULT_DONE; /* Nobody delegates on a symmetric platform: `raise-serial` has no meaning. */
     }
 }

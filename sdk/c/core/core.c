@@ -28,14 +28,6 @@ static bool unseal(const uint8_t *key, const void *ad, uint16_t ad_bytes, const 
     return opened;
 }
 
-/* A half-restored state becomes the initial one again. */
-static void discard_state(void) {
-    wipe(vt_state, VT_STATE_BYTES);
-    wipe(vt.operation, sizeof vt.operation);
-    vt.restored = 0;
-    vt_start();
-}
-
 /* Begins the activation: its id, its secret, the author's initial state. */
 static void start(void) {
     struct vt_activation_block block = {VT_LABEL_ACTIVATION, VT_PROTOCOL_VERSION, {0}};
@@ -206,11 +198,8 @@ uint16_t vt_enter(uint16_t op, const uint8_t *input, uint16_t bytes, uint8_t *ou
     if (vt.overrun) halt();
     wipe(vt_in, VT_IN_BYTES);
     wipe(vt_out, VT_OUT_BYTES);
-    bytes = (uint16_t)(vt.output - output);
-    if (vt.halted) {
-        front.result = (struct vt_entry_result){.status = VT_STATUS_HALTED};
-        bytes = sizeof front;
-    }
+    bytes = vt.halted ? sizeof front : (uint16_t)(vt.output - output);
+    if (vt.halted) front.result = (struct vt_entry_result){.status = VT_STATUS_HALTED};
     vt.room = 0;
     copy(output, &front, sizeof front);
     return bytes;

@@ -2,14 +2,11 @@
 #include "program.h"
 
 /* A number in a payload, which may lie at any address. */
-static uint16_t number_at(const uint8_t *place) {
-    return (uint16_t)(place[0] | place[1] << 8);
-}
+static uint16_t number_at(const uint8_t *place) { return (uint16_t)(place[0] | place[1] << 8); }
 
 /* Length of a payload in memory. A byte string that claims to be longer than it can be is cut. */
 static uint16_t length(uint16_t bytes, uint16_t trailing, const uint8_t *payload) {
-    if (trailing == VT_FIXED)
-        return bytes;
+    if (trailing == VT_FIXED) return bytes;
     uint16_t most = bytes - trailing - 2, own = number_at(payload + trailing);
     return trailing + 2 + (own < most ? own : most);
 }
@@ -18,16 +15,12 @@ static uint16_t length(uint16_t bytes, uint16_t trailing, const uint8_t *payload
 static bool decodes(uint16_t most, uint16_t trailing, const uint8_t *payload, uint16_t bytes) {
     uint16_t whole = most;
     if (trailing != VT_FIXED) {
-        if (bytes < trailing + 2 || number_at(payload + trailing) > most - trailing - 2)
-            return false;
+        if (bytes < trailing + 2 || number_at(payload + trailing) > most - trailing - 2) return false;
         whole = trailing + 2 + number_at(payload + trailing);
     }
     uint16_t padded = whole ? whole + (whole & 1) : 2;
-    if (bytes != whole && bytes != padded)
-        return false;
-    for (uint16_t at = whole; at < bytes; at++)
-        if (payload[at])
-            return false;
+    if (bytes != whole && bytes != padded) return false;
+    for (uint16_t at = whole; at < bytes; at++) if (payload[at]) return false;
     return true;
 }
 
@@ -38,8 +31,7 @@ bool vt_run(uint16_t index, uint16_t bytes, vt_token token) {
     const uint8_t *payload = reply ? vt_in + 2 : vt_in;
     uint16_t most = reply ? port->reply_bytes : port->payload_bytes;
     uint16_t trailing = reply ? port->reply_trailing : port->payload_trailing;
-    if (!decodes(most, trailing, payload, bytes) || (port->means && !port->means(payload)))
-        return false;
+    if (!decodes(most, trailing, payload, bytes) || (port->means && !port->means(payload))) return false;
     port->run(&(struct vt_call){.payload = payload, .token = token});
     return true;
 }

@@ -1,6 +1,6 @@
 //! What a module has to trust: our own lines, third-party lines, bytes of the image; for a template module with one input
-//! and one output. `c-core` is the core of modules in C, `sancus-board` what a board adds to it; `trustzone-machine` is what lies below
-//! modules on TrustZone, beside OP-TEE.
+//! and one output. `c-core` is the core of modules in C, `sancus` the same with the wall of a board's modules, `sancus-board` what lies
+//! beside them; `trustzone-machine` is what lies below modules on TrustZone, beside OP-TEE.
 
 mod board;
 mod expansion;
@@ -15,7 +15,7 @@ use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError};
 use veritee_sgx_image::SgxBuilder;
 use veritee_trustzone_image::TrustzoneBuilder;
 use xtask::metadata::{Metadata, Package};
-use xtask::source::{c_lines, code_lines, files, is_test};
+use xtask::source::{code_lines, files, is_test};
 
 /// Where the accepted numbers are.
 const SNAPSHOT: &str = "docs/sizes.json";
@@ -49,11 +49,11 @@ struct ThirdParty {
 pub(crate) fn run(output: &str, accept: bool) -> Result<()> {
     let root = xtask::source::root()?;
     let (native, sgx) = (NativeBuilder::new(root.clone()), SgxBuilder::new(root.clone()));
-    let board = counted(board::parts()?);
     let mut sizes = BTreeMap::from([
         ("c-core".to_owned(), c_core()?),
         ("native".to_owned(), count("native", &|order| native.build(order))?),
-        ("sancus-board".to_owned(), board),
+        ("sancus".to_owned(), counted(board::module()?)),
+        ("sancus-board".to_owned(), counted(board::beside()?)),
         ("sgx".to_owned(), count("sgx", &|order| sgx.build(order))?),
         ("trustzone-machine".to_owned(), machine()?),
     ]);
@@ -111,18 +111,8 @@ fn growth(platform: &str, now: &Sizes, accepted: Option<&Sizes>) -> Vec<String> 
 
 /// Counts the core of modules in C, and what its authors include. The stubs of a board belong to the board.
 fn c_core() -> Result<Sizes> {
-    let mut parts = BTreeMap::new();
-    for (part, files) in [
-        ("sdk/c/core", files(Path::new("sdk/c/core"), &["c", "h"])?),
-        ("sdk/c/veritee.h", vec![Path::new("sdk/c/veritee.h").to_owned()]),
-    ] {
-        let mut lines = 0;
-        for file in files {
-            lines += c_lines(&fs::read_to_string(&file)?);
-        }
-        parts.insert(part.to_owned(), lines);
-    }
-    Ok(counted(parts))
+    let header = vec![Path::new("sdk/c/veritee.h").to_owned()];
+    Ok(counted(board::parts([("sdk/c/core", board::core()?), ("sdk/c/veritee.h", header)])?))
 }
 
 /// Our own lines below modules on TrustZone: the attestation service beside them, and the monitor of emulated machines.

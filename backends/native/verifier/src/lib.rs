@@ -8,6 +8,7 @@ use veritee_ids::{Challenge, Freshness, Label};
 use veritee_native_image::NativeBuilder;
 use veritee_platform::{
     BuildOrder, BuiltImage, Expected, Language, OwnerPlatform, PlatformError, SessionStart, Verified, VerifyPolicy,
+    same,
 };
 use veritee_wire::Layout;
 use veritee_wire::layout::{AgreementKey, Transcript};
@@ -83,13 +84,6 @@ impl std::fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
-}
-
-fn same(
-    claim: &'static str, expected: impl std::fmt::Display, actual: impl std::fmt::Display,
-) -> Result<(), PlatformError> {
-    let (expected, actual) = (expected.to_string(), actual.to_string());
-    if expected == actual { Ok(()) } else { Err(PlatformError::ClaimDiffers { claim, expected, actual }) }
 }
 
 fn allowed(policy: &VerifyPolicy, freshness: Freshness) -> Result<(), PlatformError> {

@@ -19,7 +19,7 @@ use veritee_ids::limits::PROTOCOL_VERSION;
 use veritee_ids::{Challenge, CipherId, Freshness, Label};
 use veritee_platform::{
     BuildOrder, BuiltImage, Credential, Driver, Expected, Language, OwnerPlatform, Placement, PlatformError,
-    SessionStart, Verified, VerifyPolicy,
+    SessionStart, Verified, VerifyPolicy, same,
 };
 use veritee_sancus_format::{Need, Profile};
 use veritee_seal::Secret;
@@ -137,13 +137,6 @@ fn judge(
         freshness: statement.freshness,
         start: SessionStart::Symmetric { known, cipher: CipherId::Spongent128 },
     })
-}
-
-fn same(
-    claim: &'static str, expected: impl std::fmt::Display, actual: impl std::fmt::Display,
-) -> Result<(), PlatformError> {
-    let (expected, actual) = (expected.to_string(), actual.to_string());
-    if expected == actual { Ok(()) } else { Err(PlatformError::ClaimDiffers { claim, expected, actual }) }
 }
 
 fn allowed(properties: &Properties, freshness: Freshness, policy: &VerifyPolicy) -> Result<(), PlatformError> {

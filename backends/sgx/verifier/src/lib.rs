@@ -27,7 +27,7 @@ use veritee_ids::limits::{PAYLOAD_BYTES_MAX, PROTOCOL_VERSION};
 use veritee_ids::{Challenge, Freshness, Label};
 use veritee_platform::{
     BuildOrder, BuiltImage, Expected, Inspection, Language, OwnerPlatform, PlatformError, SessionStart, Verified,
-    VerifyPolicy,
+    VerifyPolicy, same,
 };
 use veritee_sgx_format::hex;
 use veritee_sgx_image::{SgxBuilder, inspect};
@@ -98,6 +98,10 @@ impl OwnerPlatform for SgxOwner {
 
     fn payload_bytes_max(&self) -> usize {
         PAYLOAD_BYTES_MAX
+    }
+
+    fn seals(&self) -> bool {
+        true
     }
 
     fn build(&self, order: &BuildOrder<'_>) -> Result<BuiltImage, PlatformError> {
@@ -171,12 +175,4 @@ fn fresh(policy: &VerifyPolicy, freshness: Freshness) -> Result<(), PlatformErro
         what: format!("activation ids from {}", freshness.word()),
         advice: format!("name it in the descriptor's policy (`freshness: [{}]`) if you accept it", freshness.word()),
     })
-}
-
-/// A claim that must be what was expected.
-pub(crate) fn same(
-    claim: &'static str, expected: impl std::fmt::Display, actual: impl std::fmt::Display,
-) -> Result<(), PlatformError> {
-    let (expected, actual) = (expected.to_string(), actual.to_string());
-    if expected == actual { Ok(()) } else { Err(PlatformError::ClaimDiffers { claim, expected, actual }) }
 }

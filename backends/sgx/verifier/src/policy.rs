@@ -1,9 +1,8 @@
 //! What an owner accepts of what a quote proves.
 
-use crate::same;
 use dcap_qvl::quote::EnclaveReport;
 use dcap_qvl::verify::VerifiedReport;
-use veritee_platform::PlatformError;
+use veritee_platform::{PlatformError, same};
 use veritee_sgx_format::hex;
 use veritee_sgx_format::sigstruct::{DEBUG, INIT, MODE64, XFRM};
 

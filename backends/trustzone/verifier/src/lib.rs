@@ -21,7 +21,7 @@ use veritee_ids::limits::{PAYLOAD_BYTES_MAX, PROTOCOL_VERSION, TAG_BYTES};
 use veritee_ids::{Challenge, CipherId, Freshness, Label};
 use veritee_platform::{
     BuildOrder, BuiltImage, Expected, Language, OwnerPlatform, Placement, PlatformError, SessionStart, Verified,
-    VerifyPolicy,
+    VerifyPolicy, same,
 };
 use veritee_seal::Secret;
 use veritee_session::{Kdf, Symmetric};
@@ -125,13 +125,6 @@ fn judge(
         freshness: statement.freshness,
         start: SessionStart::Symmetric { known, cipher: CipherId::Aes128Gcm },
     })
-}
-
-fn same(
-    claim: &'static str, expected: impl std::fmt::Display, actual: impl std::fmt::Display,
-) -> Result<(), PlatformError> {
-    let (expected, actual) = (expected.to_string(), actual.to_string());
-    if expected == actual { Ok(()) } else { Err(PlatformError::ClaimDiffers { claim, expected, actual }) }
 }
 
 fn allowed(properties: &Properties, policy: &VerifyPolicy) -> Result<(), PlatformError> {

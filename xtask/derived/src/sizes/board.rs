@@ -1,4 +1,4 @@
-//! Lines of assembly and C that a board trusts beside the core of its modules.
+//! Lines of assembly and C in modules of boards, and what a board trusts beside them.
 
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -8,19 +8,40 @@ use xtask::source::{c_lines, files};
 
 const BOARD: &str = "backends/sancus/board";
 
-/// The wall of every module; stage 0 with the freshness module; the drivers with their devices.
-pub(super) fn parts() -> Result<BTreeMap<String, usize>> {
-    let file = |name: &str| Path::new(BOARD).join(name);
+const CORE: &str = "sdk/c/core";
+/// Only in drivers that serve one application.
+const GRANT: &str = "grant.h";
+/// Only in modules that declare state to move.
+const STATE: &str = "state.h";
+
+type Parts = BTreeMap<String, usize>;
+
+/// Our lines in each module of a board: the core in C, and the wall around it.
+pub(super) fn module() -> Result<Parts> {
+    parts([("sdk/c/core", core()?), ("sancus-stubs", vec![file("stub.S"), file("macros.inc")])])
+}
+
+/// Stage 0 with the freshness module; the drivers with their devices; what only modules with state to move have.
+pub(super) fn beside() -> Result<Parts> {
     let all = |folder: &str| files(&file(folder), &["S", "c", "h", "inc"]);
-    let drivers = [vec![file("interrupt.S")], all("devices")?, all("drivers")?].concat();
-    [
-        ("sancus-stubs", vec![file("stub.S"), file("macros.inc")]),
-        ("sancus-stage0", vec![file("stage0.S")]),
-        ("sancus-drivers", drivers),
-    ]
-    .into_iter()
-    .map(|(part, files)| Ok((part.to_owned(), lines(&files)?)))
-    .collect()
+    let drivers = [vec![file("interrupt.S"), Path::new(CORE).join(GRANT)], all("devices")?, all("drivers")?].concat();
+    let state = vec![Path::new(CORE).join(STATE)];
+    parts([("sancus-stage0", vec![file("stage0.S")]), ("sancus-drivers", drivers), ("sancus-state", state)])
+}
+
+/// The core without what is compiled by need.
+pub(super) fn core() -> Result<Vec<PathBuf>> {
+    let mut core = files(Path::new(CORE), &["c", "h"])?;
+    core.retain(|path| !path.ends_with(GRANT) && !path.ends_with(STATE));
+    Ok(core)
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(BOARD).join(name)
+}
+
+pub(super) fn parts<const N: usize>(parts: [(&str, Vec<PathBuf>); N]) -> Result<Parts> {
+    parts.into_iter().map(|(part, files)| Ok((part.to_owned(), lines(&files)?))).collect()
 }
 
 fn lines(files: &[PathBuf]) -> Result<usize> {

@@ -4,7 +4,8 @@ use crate::emulated::Emulated;
 use crate::exit::Exit;
 use crate::grammar::Application;
 use crate::printer::{Printer, report_text};
-use anyhow::{Context, Result, bail};
+use crate::variant;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,20 +36,7 @@ impl Loaded {
     /// Reads and judges a descriptor.
     pub(crate) fn read(application: &Application) -> Result<Self> {
         let mut descriptor = Descriptor::read(&application.file).map_err(ExecError::from)?;
-        for wish in &application.platform {
-            let (node, kind) = wish.split_once('=').map_or((None, wish.as_str()), |(node, kind)| (Some(node), kind));
-            if let Some(node) = node
-                && !descriptor.nodes.contains_key(node)
-            {
-                let candidates = descriptor.nodes.keys().cloned().collect();
-                bail!(ExecError::NoSuch { what: "node", name: node.to_owned(), candidates });
-            }
-            for (name, found) in &mut descriptor.nodes {
-                if node.is_none_or(|node| node == name) {
-                    kind.clone_into(&mut found.platform);
-                }
-            }
-        }
+        variant::apply(&application.variant, &mut descriptor)?;
         let folder = application.file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         let checked = resolving::check(&descriptor, folder).map_err(|error| with_places(error, &application.file));
         checked.with_context(|| application.file.display().to_string())?;

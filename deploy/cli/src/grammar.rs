@@ -436,9 +436,8 @@ pub(crate) struct Application {
     /// The descriptor: .yaml, .json or .toml.
     #[arg(long = "file", short = 'f', default_value = "veritee.yaml", value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Another kind of TEE for one node or for all, whatever the descriptor says.
-    #[arg(long, value_name = "[NODE=]KIND")]
-    pub(crate) platform: Vec<String>,
+    #[command(flatten)]
+    pub(crate) variant: Variant,
 }
 
 /// Which application, for verbs that take nothing else.
@@ -447,14 +446,24 @@ pub(crate) struct Placed {
     /// The descriptor: .yaml, .json or .toml.
     #[arg(default_value = "veritee.yaml", value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) variant: Variant,
+}
+
+/// What differs from the descriptor.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct Variant {
     /// Another kind of TEE for one node or for all, whatever the descriptor says.
     #[arg(long, value_name = "[NODE=]KIND")]
     pub(crate) platform: Vec<String>,
+    /// Another source for a module: `gateway=c:FOLDER` or `gateway=rust:FOLDER`, beside the descriptor.
+    #[arg(long, value_name = "MODULE=LANGUAGE:FOLDER")]
+    pub(crate) source: Vec<String>,
 }
 
 impl From<Placed> for Application {
     fn from(placed: Placed) -> Self {
-        Self { file: placed.file, platform: placed.platform }
+        Self { file: placed.file, variant: placed.variant }
     }
 }
 

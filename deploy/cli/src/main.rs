@@ -16,6 +16,7 @@ mod provider;
 mod run;
 mod sealed;
 mod speak;
+mod variant;
 mod world;
 
 use clap::{CommandFactory, Parser};

@@ -1,14 +1,17 @@
 //! The probe's enclave inside this process: what a host can try from outside, and what an entry costs.
 
 #[path = "../tests/support/images.rs"]
-mod images;
+pub(crate) mod images;
 
+use crate::entry::{self, EEXIT, ENTRY, Run};
+use crate::pages::Loaded;
 use crate::platform::Simulated;
 use crate::platform::identity::{Identity, REPORT_BYTES};
 use crate::platform::quote::quoting_enclave;
-use crate::service::{Client, Service};
-use crate::software::vdso::{self, EEXIT, Run, STATE};
-use crate::software::{Loaded, load, traps};
+use crate::service::{Client, Emulated, Service};
+use crate::signals;
+use crate::software::load;
+use crate::software::vdso::{self, STATE};
 use proptest::prelude::*;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -44,7 +47,7 @@ impl Host {
     fn enter_at(&self, order: *mut u64) -> Result<(), u16> {
         let mut run = Run::new(self.loaded.tcs);
         // SAFETY: the enclave is loaded; `run` is writable; what the order is, is the enclave's problem.
-        assert_eq!(unsafe { vdso::call(vdso::software, order, &raw mut run) }, 0);
+        assert_eq!(unsafe { entry::call(vdso::software, order, &raw mut run) }, 0);
         if run.function == EEXIT { Ok(()) } else { Err(run.vector) }
     }
 
@@ -95,10 +98,11 @@ fn an_enclave_and_its_host() {
     let platform = Simulated::generate().unwrap();
     let identity = Identity::of(&image);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    std::thread::spawn(move || Service::new(identity, platform, theirs).serve());
+    std::thread::spawn(move || Service::new(Box::new(Emulated::new(identity, platform)), theirs).serve());
     let platform = Arc::new(Client::connected(ours).unwrap());
     let loaded = load(&image).unwrap();
-    traps::install(Arc::clone(&platform), Duration::from_secs(3600)).unwrap();
+    signals::watch(Duration::from_secs(3600)).unwrap();
+    signals::emulate(Arc::clone(&platform)).unwrap();
     let mut host = Host { loaded, image, input: vec![0; 0x3000], output: vec![0; 0x3000] };
 
     orders_before_the_boot(&mut host);
@@ -115,6 +119,7 @@ fn an_enclave_and_its_host() {
     any_order_gets_a_code(&mut host);
     host.attest();
     ordinary_calls_cause_no_traps(&mut host);
+    an_entry_through_the_kernel_is_ended_too(&host);
 }
 
 fn orders_before_the_boot(host: &mut Host) {
@@ -188,11 +193,11 @@ fn suspended_and_second_entries_go_nowhere(host: &mut Host) {
     assert_eq!(host.enter(&mut order), Ok([UNTOUCHED, 0, 0]), "while another entry is suspended");
     STATE.suspended.store(0, Ordering::SeqCst);
     STATE.busy.store(1, Ordering::SeqCst);
-    assert_eq!(host.enter(&mut order), Err(traps::PROTECTION), "while the thread is busy");
+    assert_eq!(host.enter(&mut order), Err(signals::PROTECTION), "while the thread is busy");
     STATE.busy.store(0, Ordering::SeqCst);
     let mut run = Run::new(host.loaded.tcs + 4096);
     // SAFETY: as in `Host::enter_at`; there is no such thread.
-    assert_eq!(unsafe { vdso::call(vdso::software, order.as_mut_ptr(), &raw mut run) }, -22);
+    assert_eq!(unsafe { entry::call(vdso::software, order.as_mut_ptr(), &raw mut run) }, -22);
 }
 
 /// Whatever the host orders and passes as calls: an outcome, and the enclave lives.
@@ -232,8 +237,8 @@ fn any_order_gets_a_code(host: &mut Host) {
 
 fn ordinary_calls_cause_no_traps(host: &mut Host) {
     let mut order = host.order(ENTER, &[]);
-    let before = traps::TRAPS.load(Ordering::Relaxed);
-    let entries = STATE.entries.load(Ordering::Relaxed);
+    let before = signals::TRAPS.load(Ordering::Relaxed);
+    let entries = ENTRY.count.load(Ordering::Relaxed);
     let best = (0..30)
         .map(|_| {
             let start = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -245,6 +250,32 @@ fn ordinary_calls_cause_no_traps(host: &mut Host) {
         })
         .min();
     println!("an entry with its exit costs {} ns", best.unwrap());
-    assert_eq!(traps::TRAPS.load(Ordering::Relaxed), before, "ordinary calls cause no traps");
-    assert_eq!(STATE.entries.load(Ordering::Relaxed), entries + 300_000);
+    assert_eq!(signals::TRAPS.load(Ordering::Relaxed), before, "ordinary calls cause no traps");
+    assert_eq!(ENTRY.count.load(Ordering::Relaxed), entries + 300_000);
+}
+
+// What hardware leaves to when an entry is interrupted: code that only runs while the entry goes on.
+core::arch::global_asm!(
+    ".globl veritee_endless_start, veritee_endless_end",
+    "veritee_endless_start:",
+    "xor ebx, ebx",
+    "2: jmp 2b",
+    "veritee_endless_end:",
+);
+
+unsafe extern "C" {
+    fn veritee_endless_start(_: u64, _: u64, _: u64, _: u32, _: u64, _: u64, _: *mut Run) -> i32;
+    static veritee_endless_end: u8;
+}
+
+/// On hardware a signal finds the thread in the vDSO's function, with the host's own thread data.
+fn an_entry_through_the_kernel_is_ended_too(host: &Host) {
+    ENTRY.set_window(&(veritee_endless_start as *const () as u64..&raw const veritee_endless_end as u64));
+    signals::watch(Duration::from_millis(200)).unwrap();
+    let mut run = Run::new(host.loaded.tcs);
+    for _ in 0..2 {
+        // SAFETY: the function has the form; it touches one register, which `call` keeps.
+        assert_eq!(unsafe { entry::call(veritee_endless_start, std::ptr::null_mut(), &raw mut run) }, 0);
+        assert_eq!((run.function, run.vector), (entry::ERESUME, signals::TOO_LONG));
+    }
 }

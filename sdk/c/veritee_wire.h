@@ -94,6 +94,11 @@ typedef struct {
 #define VT_CONTROL_KIND_RAISE_SERIAL 11u
 #define VT_CONTROL_KIND_STATUS 12u
 #define VT_CONTROL_KIND_CONFIRM 13u
+#define VT_CONTROL_KIND_SEAL 14u
+#define VT_CONTROL_KIND_UNSEAL 15u
+
+#define VT_SEAL_POLICY_ENCLAVE 1u
+#define VT_SEAL_POLICY_SIGNER 2u
 
 #define VT_CONTROL_RESULT_DONE 0u
 #define VT_CONTROL_RESULT_MALFORMED 1u
@@ -291,6 +296,25 @@ struct vt_state_chunk {
     uint16_t length;
 };
 _Static_assert(sizeof(struct vt_state_chunk) == VT_STATE_CHUNK_BYTES, "it has no padding");
+
+#define VT_SEAL_HEAD_BYTES 108u
+#define VT_SEAL_HEAD_OPERATION 0u /* uint8_t[16] */
+#define VT_SEAL_HEAD_APPLICATION 16u /* uint8_t[16] */
+#define VT_SEAL_HEAD_SUBJECT 32u /* uint8_t[16] */
+#define VT_SEAL_HEAD_COUNTER 48u /* uint64_t */
+#define VT_SEAL_HEAD_POLICY 56u /* uint16_t */
+#define VT_SEAL_HEAD_NAME 58u /* uint8_t[34] */
+#define VT_SEAL_HEAD_TAG 92u /* uint8_t[16] */
+struct vt_seal_head {
+    uint8_t operation[16];
+    uint8_t application[16];
+    uint8_t subject[16];
+    vt_u64 counter;
+    uint16_t policy;
+    uint8_t name[34];
+    uint8_t tag[16];
+};
+_Static_assert(sizeof(struct vt_seal_head) == VT_SEAL_HEAD_BYTES, "it has no padding");
 
 #define VT_REQUEST_NAME_BYTES 16u
 #define VT_REQUEST_NAME_ROW 0u /* uint16_t */

@@ -104,7 +104,7 @@ impl Loaded {
     }
 
     /// Locks the state.
-    fn state(&self, home: &Home) -> Result<State, ExecError> {
+    pub(crate) fn state(&self, home: &Home) -> Result<State, ExecError> {
         let (folder, name) = (self.state_folder(), &self.descriptor.application);
         let lost = if State::exists(&folder) { None } else { home.lost_application(name, &folder)? };
         State::open(&folder, name, lost)
@@ -220,7 +220,7 @@ impl Ready {
 
 /// Everything that a verb on a lasting application needs.
 pub(crate) struct Lasting {
-    home: Home,
+    pub(crate) home: Home,
     pub(crate) built: Built,
     pub(crate) state: State,
     pub(crate) target: Target,
@@ -352,7 +352,7 @@ impl Lasting {
         Ok(bring_up(place, &mut self.state).await?)
     }
 
-    async fn report(&self, deployment: &mut Deployment, printer: &Printer) -> Result<()> {
+    pub(crate) async fn report(&self, deployment: &mut Deployment, printer: &Printer) -> Result<()> {
         let names = port_names(&self.built);
         let report = observe::report(self.place(printer), &self.state, deployment, &names).await?;
         Seen::note(&self.state, &mut deployment.desks).await?;

@@ -43,7 +43,7 @@ impl Exit {
             return Self::Usage;
         }
         match error.downcast_ref::<ExecError>() {
-            Some(ExecError::NoSuch { .. }) => Self::Usage,
+            Some(ExecError::NoSuch { .. } | ExecError::CannotSeal { .. }) => Self::Usage,
             Some(ExecError::Descriptor(_) | ExecError::Model(_)) => Self::Descriptor,
             Some(
                 ExecError::Platform(_)
@@ -53,7 +53,10 @@ impl Exit {
                 | ExecError::Session { .. }
                 | ExecError::NotGranted { .. }
                 | ExecError::NotLent(_)
-                | ExecError::Provider(_),
+                | ExecError::Provider(_)
+                | ExecError::RolledBack { .. }
+                | ExecError::Unwitnessed { .. }
+                | ExecError::NotOpened { .. },
             ) => Self::Refused,
             Some(
                 ExecError::Node { .. }

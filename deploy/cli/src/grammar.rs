@@ -52,6 +52,60 @@ pub(crate) enum ImageVerb {
     },
 }
 
+/// Who can open a sealed state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum For {
+    /// This very image.
+    Enclave,
+    /// Every image of the same signer and product, of this version or a higher one: it survives an update.
+    Signer,
+}
+
+/// Verbs on sealed states.
+#[derive(Subcommand, Debug)]
+pub(crate) enum StateVerb {
+    /// Has a module seal its state into a file. The module rests meanwhile, then goes on. Only its own image, on the same
+    /// machine, can open the file; you cannot.
+    #[command(after_help = SAVE)]
+    Save {
+        #[command(flatten)]
+        application: Application,
+        /// The module.
+        module: String,
+        /// Who can open it.
+        #[arg(long = "for", value_enum, default_value_t = For::Enclave, value_name = "WHO")]
+        policy: For,
+        /// Where the file goes, if not beside the application's journal.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Starts a module anew from its sealed state and connects it, where `up` would start it in its initial state.
+    #[command(after_help = RESTORE)]
+    Restore {
+        #[command(flatten)]
+        application: Application,
+        /// The module.
+        module: String,
+        /// The file, if not the newest one that the journal knows.
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+        /// Ends the module first if it runs: its present state is lost.
+        #[arg(long)]
+        replace: bool,
+        /// Takes a state that the journal has not seen: that it is an old one would not be noticed.
+        #[arg(long)]
+        unwitnessed: bool,
+    },
+    /// Lists the newest sealed states that the journal knows.
+    List(Placed),
+}
+
+const SAVE: &str = "Each state has a number. The journal takes it before the module hears of it, and witnesses it once the \
+                    file is durable; an interrupted save is safe to repeat. Exit code 2 where the platform cannot seal.";
+
+const RESTORE: &str = "A state with a number below the witnessed one is refused: it was rolled back. If the journal is lost, \
+                       nothing is witnessed. Exit code 4 when the state is refused, by the journal or by the module.";
+
 /// Verbs.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
@@ -136,6 +190,9 @@ pub(crate) enum Verb {
         #[arg(long = "as", value_enum, default_value_t = Token::Ear)]
         token: Token,
     },
+    /// Sealed states of modules: what survives a module, for nobody but itself to read.
+    #[command(subcommand)]
+    State(StateVerb),
     /// Ends a module for good: its keys are wiped.
     Disable {
         #[command(flatten)]

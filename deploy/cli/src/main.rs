@@ -14,6 +14,7 @@ mod printer;
 mod project;
 mod provider;
 mod run;
+mod sealed;
 mod speak;
 mod world;
 
@@ -54,6 +55,7 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
         Verb::Evidence { application, module, token } => {
             return evidence::evidence(application, &module, token, printer).await;
         }
+        Verb::State(verb) => sealed::obey(verb, printer).await?,
         Verb::Disable { application, module } => application::disable(application, &module, printer).await?,
         Verb::Call { application, entry, payload } => {
             speak::call(application, &entry, &payload, printer).await?;

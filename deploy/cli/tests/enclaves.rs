@@ -103,6 +103,74 @@ fn a_lasting_enclave_survives_its_daemon_and_keeps_its_life() {
     application.verb(&["down"]).said().ok();
 }
 
+/// Runs a verb on sealed states of the LED.
+fn state(application: &Application<'_>, words: &[&str]) -> Tool {
+    let file = application.file().display().to_string();
+    application.stage.tool(OWNER, &[&["state"], words, &["--file", &file]].concat())
+}
+
+#[test]
+fn a_sealed_state_comes_back_and_an_old_one_is_refused() {
+    let stage = Stage::with_nodes(&["desk", "ceiling"]);
+    if !enclaves_run(&stage) {
+        return;
+    }
+    let text = button_led()
+        .replace("ceiling: { platform: native }", "ceiling: { platform: sgx }")
+        .replace("allow: [native]", "allow: [native, sgx-simulated]");
+    let application = stage.application(OWNER, "app", &text);
+    application.up().ok();
+    let press = || {
+        let sent = application.status().number("press", "sent");
+        application.verb(&["call", "button.press"]).said().ok();
+        application.status_when("a press", |status| status.number("press", "sent") > sent && status.settled());
+    };
+    let lit = || application.verb(&["request", "state"]).said().ok().trim().to_owned();
+    (0..3).for_each(|_| press());
+    let saved = state(&application, &["save", "led", "--output", "json"]).said().json();
+    assert_eq!((&saved["counter"], &saved["policy"]), (&1.into(), &"enclave".into()));
+    let newest = std::path::PathBuf::from(saved["file"].as_str().unwrap());
+    let old = application.folder.join("old.json");
+    std::fs::copy(&newest, &old).unwrap();
+    assert_eq!(lit(), "0300000001", "it goes on");
+    press();
+    state(&application, &["save", "led"]).said().ok();
+    press();
+    assert_eq!(lit(), "0500000001");
+
+    let said = state(&application, &["restore", "led"]).said();
+    assert!(said.code != 0 && said.err.contains("led"), "a module that runs is not ended unasked: {}", said.err);
+    assert_eq!(lit(), "0500000001");
+    state(&application, &["restore", "led", "--replace"]).said().ok();
+    assert_eq!(lit(), "0400000000", "the newest state, and events go on");
+    press();
+    assert_eq!(lit(), "0500000001");
+
+    let from = format!("--from={}", old.display());
+    let from_old = || state(&application, &["restore", "led", "--replace", &from]).said();
+    let said = from_old();
+    assert!(said.code == 4 && said.err.contains('1') && said.err.contains('2'), "{}: {}", said.code, said.err);
+    assert_eq!(lit(), "0500000001", "nothing was touched");
+    // Its number is the module's to believe.
+    let forged = std::fs::read_to_string(&old).unwrap().replace("\"counter\": 1", "\"counter\": 2");
+    std::fs::write(&old, forged).unwrap();
+    let said = from_old();
+    assert!(
+        said.code == 4 && said.err.contains("it was changed, or sealed for another"),
+        "{}: {}",
+        said.code,
+        said.err
+    );
+    state(&application, &["restore", "led"]).said().ok();
+    assert_eq!(lit(), "0400000000");
+
+    let listed = stage.tool(OWNER, &["state", "list"]).arg(application.file()).said().ok();
+    assert!(listed.starts_with("led  2  "), "{listed}");
+    let said = state(&application, &["save", "button"]).said();
+    assert!(said.code == 2 && said.err.contains("cannot seal"), "{}: {}", said.code, said.err);
+    application.verb(&["down"]).said().ok();
+}
+
 /// While the module works, and without disturbing it.
 fn evidence_is_told_in_standard_forms(application: &Application<'_>, status: &support::Status) {
     let file = application.file().display().to_string();

@@ -295,7 +295,8 @@ fn payloads_that_no_port_takes() {
 #[test]
 fn the_help_of_every_verb() {
     let stage = Stage::new();
-    let verbs = "new check build plan run up status call output request evidence disable down node,add node,list node,show \
+    let verbs = "new check build plan run up status call output request evidence disable down state,save \
+                 state,restore state,list state node,add node,list node,show \
                  node,remove node,key node provider,add-node provider,enrol provider,vendor-key provider,serve \
                  provider,grant provider,release provider,list provider whoami image,inspect image doctor bench backup restore \
                  completions man";

@@ -6,6 +6,7 @@ use crate::desk::{self, Desk};
 use crate::fleet::{Fleet, Node};
 use crate::lent::Lent;
 use crate::provider::GrantName;
+use crate::sealed::{SealedState, start_from};
 use crate::state::{Placed, State};
 use crate::{ExecError, Talk, hex};
 use std::collections::BTreeMap;
@@ -123,6 +124,13 @@ pub struct Place<'a> {
 /// # Errors
 /// The first thing that fails; what was done stands, and the next call goes on from there.
 pub async fn bring_up(place: Place<'_>, state: &mut State) -> Result<Deployment, ExecError> {
+    bring_up_from(place, state, None).await
+}
+
+/// The same; a module that is new gets its sealed state before it runs.
+pub(crate) async fn bring_up_from(
+    place: Place<'_>, state: &mut State, sealed: Option<&SealedState>,
+) -> Result<Deployment, ExecError> {
     state.keep()?;
     unload_strangers(place, state).await?;
     load(place, state).await?;
@@ -130,13 +138,13 @@ pub async fn bring_up(place: Place<'_>, state: &mut State) -> Result<Deployment,
     remove_rows(place, state, &mut desks).await?;
     route(place, state).await?;
     let connected = connect_all(place, state, &mut desks).await?;
-    activate(&mut desks).await?;
+    activate(&mut desks, sealed).await?;
     start_timers(place, state).await?;
     Ok(Deployment { desks, connected })
 }
 
 impl Place<'_> {
-    fn platform(&self, module: &ModuleTarget) -> Result<Box<dyn OwnerPlatform>, ExecError> {
+    pub(crate) fn platform(&self, module: &ModuleTarget) -> Result<Box<dyn OwnerPlatform>, ExecError> {
         crate::platforms::platform(&module.platform).ok_or_else(|| ExecError::NoSuch {
             what: "platform",
             name: module.platform.clone(),
@@ -230,7 +238,8 @@ async fn load_one(node: &Node, request: &Request) -> Result<(), ExecError> {
 const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 const LOAD_PAUSE: Duration = Duration::from_millis(20);
 
-async fn attest(place: Place<'_>, state: &State) -> Result<Desks, ExecError> {
+/// Opens sessions with all modules.
+pub(crate) async fn attest(place: Place<'_>, state: &State) -> Result<Desks, ExecError> {
     let mut desks = Desks::new();
     for (module, target) in &place.target.modules {
         let desk = open_desk(place, state, module, target).await?;
@@ -377,7 +386,8 @@ async fn route_wire(place: Place<'_>, state: &State, wire: &Wire) -> Result<(), 
     place.fleet.node(from_node)?.tell(route, "route").await
 }
 
-async fn connect_all(
+/// Brings all connections to epochs that both their ends have.
+pub(crate) async fn connect_all(
     place: Place<'_>, state: &mut State, desks: &mut Desks,
 ) -> Result<BTreeMap<String, Connected>, ExecError> {
     let mut connected = BTreeMap::new();
@@ -422,9 +432,12 @@ impl Place<'_> {
     }
 }
 
-async fn activate(desks: &mut Desks) -> Result<(), ExecError> {
-    for desk in desks.values_mut() {
-        desk.activate().await?;
+async fn activate(desks: &mut Desks, sealed: Option<&SealedState>) -> Result<(), ExecError> {
+    for (module, desk) in desks {
+        match sealed.filter(|sealed| sealed.module == *module) {
+            Some(sealed) => start_from(desk, sealed).await?,
+            None => desk.activate().await?,
+        }
     }
     Ok(())
 }

@@ -6,21 +6,22 @@ use crate::provider::Granted;
 use crate::{ExecError, random};
 use veritee_ids::{
     ActivationId, ApplicationHandle, ApplicationId, Challenge, CipherId, ControlKind, ControlResult, Freshness,
-    Lifecycle, Op, RowIndex, Status as EntryStatus,
+    Lifecycle, Op, OperationId, RowIndex, Status as EntryStatus,
 };
 use veritee_node_protocol::{FailureKind, ModuleName};
 use veritee_platform::{Expected, OwnerPlatform, SessionStart, Verified, VerifyPolicy};
 use veritee_session::keys::ConfirmRequest;
 use veritee_session::{Answer, OwnerIdentity, OwnerSession, SealedRequest, Signer, Status, StatusPages, agree};
 use veritee_wire::Layout;
-use veritee_wire::layout::{EpochEnd, OperationName, RowName, SetKey};
+use veritee_wire::layout::{EpochEnd, OperationName, RowName, SaveRequest, SealHead, SetKey, StateChunk};
 
 /// How often a request is repeated when its answer does not come.
 const TRIES: u32 = 3;
 /// The application's short name in events. One application an activation, so one name is enough; drivers serve several,
 /// and their provider says which name is whose.
 pub const HANDLE: ApplicationHandle = ApplicationHandle(1);
-const NO_OPERATION: OperationName = OperationName { operation: veritee_ids::OperationId([0; 16]) };
+/// Bytes of a chunk of state: a control message has room for it, with what surrounds it.
+const CHUNK_BYTES: usize = 2048;
 
 /// What is known of a module whose evidence was accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -162,13 +163,98 @@ impl Desk {
         self.ask_bytes(ControlKind::Disable, &[]).await.map(|_| ())
     }
 
-    /// Makes a new module run; one that runs, and a driver, are left as they are.
+    /// Makes a new module run, and one that rests go on; one that runs, and a driver, are left as they are.
     ///
     /// # Errors
-    /// As [`disable`](Self::disable), but for drivers.
+    /// As [`disable`](Self::disable), but for drivers; [`ExecError::HalfRestored`].
     pub async fn activate(&mut self) -> Result<(), ExecError> {
-        if !self.is_driver() && self.status().await?.head.lifecycle == Lifecycle::New {
-            self.ask(ControlKind::Activate, &NO_OPERATION).await?;
+        if self.is_driver() {
+            return Ok(());
+        }
+        let head = self.status().await?.head;
+        if head.lifecycle != Lifecycle::New {
+            return self.go_on().await;
+        }
+        // Whole, it is what an interrupted restore wanted.
+        self.operate(ControlKind::Activate, head.operation).await.map_err(|error| match error {
+            ExecError::Control { module, result: ControlResult::NoState, .. } => ExecError::HalfRestored { module },
+            error => error,
+        })
+    }
+
+    /// Asks for something that names an operation.
+    ///
+    /// # Errors
+    /// As [`disable`](Self::disable).
+    pub async fn operate(&mut self, kind: ControlKind, operation: OperationId) -> Result<(), ExecError> {
+        self.ask(kind, &OperationName { operation }).await.map(|_| ())
+    }
+
+    /// Ends the rest of a module, under whatever operation it rests.
+    ///
+    /// # Errors
+    /// As [`disable`](Self::disable).
+    pub async fn go_on(&mut self) -> Result<(), ExecError> {
+        let head = self.status().await?.head;
+        match head.lifecycle {
+            Lifecycle::Freezing | Lifecycle::Frozen => self.operate(ControlKind::Thaw, head.operation).await,
+            Lifecycle::New | Lifecycle::Active | Lifecycle::Disabled => Ok(()),
+        }
+    }
+
+    /// Has a module at rest seal its state; gives how.
+    ///
+    /// # Errors
+    /// As [`disable`](Self::disable).
+    pub async fn seal(&mut self, head: &SealHead) -> Result<SealHead, ExecError> {
+        let answer = self.ask(ControlKind::Seal, head).await?;
+        let sealed = SealHead::decode(&answer.body).map_err(|_| self.malformed())?;
+        let fits = (sealed.subject, sealed.counter, sealed.policy) == (head.subject, head.counter, head.policy);
+        if fits { Ok(sealed) } else { Err(self.malformed()) }
+    }
+
+    /// Reads the state of a module at rest: sealed, if it was.
+    ///
+    /// # Errors
+    /// As [`disable`](Self::disable).
+    pub async fn saved(&mut self, operation: OperationId) -> Result<Vec<u8>, ExecError> {
+        let mut state = Vec::new();
+        loop {
+            let offset = u32::try_from(state.len()).map_err(|_| self.malformed())?;
+            let answer = self.ask(ControlKind::Save, &SaveRequest { operation, offset }).await?;
+            let (chunk, bytes) = StateChunk::decode_front(&answer.body).map_err(|_| self.malformed())?;
+            if (chunk.operation, chunk.offset, usize::from(chunk.length)) != (operation, offset, bytes.len()) {
+                return Err(self.malformed());
+            }
+            state.extend_from_slice(bytes);
+            if u32::try_from(state.len()).is_ok_and(|length| length >= chunk.total) {
+                return Ok(state);
+            }
+        }
+    }
+
+    /// Says how the state is sealed that follows.
+    ///
+    /// # Errors
+    /// As [`disable`](Self::disable).
+    pub async fn unseal(&mut self, head: &SealHead) -> Result<(), ExecError> {
+        self.ask(ControlKind::Unseal, head).await.map(|_| ())
+    }
+
+    /// Writes the state of a new module.
+    ///
+    /// # Errors
+    /// As [`disable`](Self::disable).
+    pub async fn restore(&mut self, operation: OperationId, state: &[u8]) -> Result<(), ExecError> {
+        let total = u32::try_from(state.len()).map_err(|_| self.malformed())?;
+        for (at, bytes) in state.chunks(CHUNK_BYTES).enumerate() {
+            let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+            let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+            let chunk = StateChunk { operation, offset: number(at * CHUNK_BYTES), total, length };
+            let mut body = vec![0; StateChunk::BYTES];
+            chunk.encode(&mut body).map_err(|_| self.malformed())?;
+            body.extend_from_slice(bytes);
+            self.ask_bytes(ControlKind::Restore, &body).await?;
         }
         Ok(())
     }
@@ -206,17 +292,15 @@ impl Desk {
         &mut self, row: RowIndex, device: u16, application: ApplicationId,
     ) -> Result<[u8; 16], ExecError> {
         let answer = self.ask(ControlKind::Confirm, &ConfirmRequest { row, device, application }).await?;
-        answer.body.try_into().map_err(|_| ExecError::Session {
-            module: self.name.module.clone(),
-            source: veritee_session::SessionError::MalformedAnswer,
-        })
+        answer.body.try_into().map_err(|_| self.malformed())
+    }
+
+    fn malformed(&self) -> ExecError {
+        ExecError::Session { module: self.name.module.clone(), source: veritee_session::SessionError::MalformedAnswer }
     }
 
     fn end_of(&self, answer: &Answer) -> Result<EpochEnd, ExecError> {
-        EpochEnd::decode(&answer.body).map_err(|_| ExecError::Session {
-            module: self.name.module.clone(),
-            source: veritee_session::SessionError::MalformedAnswer,
-        })
+        EpochEnd::decode(&answer.body).map_err(|_| self.malformed())
     }
 
     /// Reads the sealed status; of a driver, the provider's statement.

@@ -151,6 +151,69 @@ pub enum ExecError {
         /// Why.
         result: ControlResult,
     },
+    /// A module cannot seal its state.
+    #[error("{module}: {reason}")]
+    CannotSeal {
+        /// The module.
+        module: String,
+        /// Why.
+        reason: String,
+    },
+    /// A module did not come to rest.
+    #[error(
+        "module {module} does not come to rest: it waits for a reply, or owes one; nothing was saved, and it goes on"
+    )]
+    Restless {
+        /// The module.
+        module: String,
+    },
+    /// A sealed state is older than the newest one that the owner has seen.
+    #[error(
+        "{} is an old state of {module}: its number is {counter}, and {witnessed} was saved after it", path.display()
+    )]
+    RolledBack {
+        /// The module.
+        module: String,
+        /// The file.
+        path: PathBuf,
+        /// Its number.
+        counter: u64,
+        /// The newest number.
+        witnessed: u64,
+    },
+    /// Nobody knows whether a sealed state is the newest.
+    #[error(
+        "no journal here has seen state {counter} of {module}: if there is a newer one, nobody notices that this one is old; \
+             --unwitnessed restores it all the same"
+    )]
+    Unwitnessed {
+        /// The module.
+        module: String,
+        /// Its number.
+        counter: u64,
+    },
+    /// A sealed state does not open.
+    #[error("module {module} cannot take the state in {}: {reason}", path.display())]
+    NotOpened {
+        /// The module.
+        module: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A module runs that would have to end.
+    #[error("module {module} runs, and its present state would be lost; --replace ends it first")]
+    Lives {
+        /// The module.
+        module: String,
+    },
+    /// A restore was interrupted.
+    #[error("module {module} has a part of a saved state; `veritee state restore {module}` finishes it")]
+    HalfRestored {
+        /// The module.
+        module: String,
+    },
     /// A connection, entry or module that does not exist.
     #[error("there is no {what} {name:?}{}", did_you_mean(candidates))]
     NoSuch {

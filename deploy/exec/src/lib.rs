@@ -2,7 +2,7 @@
 //!
 //! In the order of a deployment: [`home`] (who the owner is), [`state`] (what he knows of an application, durable),
 //! [`build`] (images), [`resolve`] (what should be, checked), [`settle`] (where images go that depend on it), [`fleet`] (nodes), [`desk`] (one module's control session), [`lent`] and [`provider`] (drivers, through their provider), [`connect`] (epochs and keys), [`cost`] (what their ends cost),
-//! [`deploy`] (the whole way), [`direct`] (the owner as an endpoint), [`observe`] (sealed status, nodes' figures),
+//! [`deploy`] (the whole way), [`direct`] (the owner as an endpoint), [`sealed`] (states that survive their module), [`observe`] (sealed status, nodes' figures),
 //! [`throwaway`] (a whole application on this machine).
 //!
 //! 1. Before an effect that must not be repeated differently, the decision is on disk.
@@ -24,6 +24,7 @@ pub mod plan;
 pub mod platforms;
 pub mod provider;
 pub mod resolve;
+pub mod sealed;
 pub mod settle;
 pub mod state;
 pub mod throwaway;

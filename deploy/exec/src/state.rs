@@ -37,6 +37,10 @@ enum Entry {
     Placed { module: String, place: Placed },
     /// A module is gone.
     Forgotten { module: String },
+    /// A module is about to seal its state under the next number, in an operation.
+    Sealing { module: String, counter: u64, operation: String },
+    /// A sealed state is durable: an older one is refused from now on.
+    Sealed { module: String, counter: u64, file: PathBuf },
 }
 
 /// Number and rows of a connection; they stay as long as it exists.
@@ -63,6 +67,15 @@ pub struct Placed {
     pub lent: Option<(String, String)>,
 }
 
+/// What is known of a module's sealed states.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Seals {
+    /// The highest number that was taken.
+    taken: u64,
+    /// The newest state that came to be: its number, and where it was put.
+    pub witnessed: Option<(u64, PathBuf)>,
+}
+
 /// The state of an application, loaded and locked.
 #[derive(Debug)]
 pub struct State {
@@ -79,6 +92,8 @@ pub struct State {
     pub epochs: BTreeMap<u16, EpochRecord>,
     /// Places of modules.
     pub placed: BTreeMap<String, Placed>,
+    /// Sealed states of modules.
+    pub seals: BTreeMap<String, Seals>,
 }
 
 impl State {
@@ -107,6 +122,7 @@ impl State {
             assigned: BTreeMap::new(),
             epochs: BTreeMap::new(),
             placed: BTreeMap::new(),
+            seals: BTreeMap::new(),
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         if whole == 0 {
@@ -191,6 +207,8 @@ impl State {
             Entry::Forgotten { module } => {
                 self.placed.remove(&module);
             }
+            Entry::Sealing { module, counter, .. } => self.seals.entry(module).or_default().taken = counter,
+            Entry::Sealed { module, counter, file } => self.seals.entry(module).or_default().take(counter, file),
         }
         Ok(())
     }
@@ -269,10 +287,44 @@ impl State {
         Ok(())
     }
 
+    /// Takes the next number of a module's sealed states, before the module hears of it.
+    ///
+    /// # Errors
+    /// [`ExecError::File`]: nothing may be sent then.
+    pub fn take_seal(&mut self, module: &str, operation: &str) -> Result<u64, ExecError> {
+        let counter = self.taken_seal(module) + 1;
+        self.write(&Entry::Sealing { module: module.to_owned(), counter, operation: operation.to_owned() })?;
+        self.seals.entry(module.to_owned()).or_default().taken = counter;
+        Ok(counter)
+    }
+
+    /// The highest number of a module's sealed states that was taken.
+    #[must_use]
+    pub fn taken_seal(&self, module: &str) -> u64 {
+        self.seals.get(module).map_or(0, |known| known.taken)
+    }
+
+    /// Witnesses a sealed state: from now on an older one is refused.
+    ///
+    /// # Errors
+    /// [`ExecError::File`].
+    pub fn witness(&mut self, module: &str, counter: u64, file: &Path) -> Result<(), ExecError> {
+        self.write(&Entry::Sealed { module: module.to_owned(), counter, file: file.to_owned() })?;
+        self.seals.entry(module.to_owned()).or_default().take(counter, file.to_owned());
+        Ok(())
+    }
+
     /// The state's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+impl Seals {
+    fn take(&mut self, counter: u64, file: PathBuf) {
+        self.taken = self.taken.max(counter);
+        self.witnessed = Some((counter, file));
     }
 }
 

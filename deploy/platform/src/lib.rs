@@ -265,6 +265,11 @@ pub trait OwnerPlatform: Send + Sync {
         None
     }
 
+    /// Modules can seal their state to themselves.
+    fn seals(&self) -> bool {
+        false
+    }
+
     /// Builds an image and computes its reference measurement.
     ///
     /// # Errors

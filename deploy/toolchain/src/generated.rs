@@ -8,14 +8,21 @@ use veritee_ids::CipherId;
 use veritee_platform::{BuildOrder, PlatformError};
 
 /// What is known of the author's crate.
-pub(crate) struct Module {
-    pub(crate) package: String,
-    pub(crate) folder: PathBuf,
-    pub(crate) manifest: toml::Table,
+#[derive(Debug)]
+pub struct Module {
+    /// Its package's name.
+    pub package: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its manifest.
+    pub manifest: toml::Table,
 }
 
 /// Reads the author's manifest.
-pub(crate) fn read_module(order: &BuildOrder<'_>) -> Result<Module, PlatformError> {
+///
+/// # Errors
+/// [`PlatformError::BadImage`] when it is none; [`PlatformError::System`].
+pub fn read_module(order: &BuildOrder<'_>) -> Result<Module, PlatformError> {
     let path = order.source.join("Cargo.toml");
     let text = fs::read_to_string(&path).map_err(system(format!("read {}", path.display())))?;
     let manifest: toml::Table =
@@ -38,14 +45,13 @@ pub(crate) fn write(
         let path = folder.join(name);
         write_changed(&path, text.as_bytes()).map_err(system(format!("write {}", path.display())))?;
     }
-    if !folder.join("Cargo.lock").exists() {
-        seed_lock(&folder, &module.folder, framework)?;
-    }
+    seed_lock(&folder, &module.folder, framework)?;
     Ok(folder)
 }
 
 /// Whether a connection of the module has a cipher beyond those that every image links.
-fn all_ciphers(order: &BuildOrder<'_>) -> bool {
+#[must_use]
+pub fn all_ciphers(order: &BuildOrder<'_>) -> bool {
     order.ciphers.contains(&CipherId::Spongent128)
 }
 
@@ -85,23 +91,30 @@ fn program(order: &BuildOrder<'_>, recipe: &Recipe<'_>) -> String {
     )
 }
 
-/// The versions that the author's workspace is locked to, or else the framework's.
-fn seed_lock(folder: &Path, author: &Path, framework: &Path) -> Result<(), PlatformError> {
+/// Takes the versions that the author's workspace is locked to, or else the framework's, unless the final crate has some.
+///
+/// # Errors
+/// [`PlatformError::System`].
+pub fn seed_lock(folder: &Path, author: &Path, framework: &Path) -> Result<(), PlatformError> {
+    let to = folder.join("Cargo.lock");
     let lock = locked_workspace(author).unwrap_or(framework).join("Cargo.lock");
-    if lock.is_file() {
-        let to = folder.join("Cargo.lock");
+    if lock.is_file() && !to.exists() {
         fs::copy(&lock, &to).map_err(system(format!("copy {}", lock.display())))?;
     }
     Ok(())
 }
 
 /// The nearest folder around a crate, or the crate's own, that has locked versions.
-pub(crate) fn locked_workspace(author: &Path) -> Option<&Path> {
+#[must_use]
+pub fn locked_workspace(author: &Path) -> Option<&Path> {
     author.ancestors().find(|folder| folder.join("Cargo.lock").is_file())
 }
 
 /// Writes a file at once, if it differs: another process may be reading it.
-pub(crate) fn write_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// The system's.
+pub fn write_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::read(path).is_ok_and(|found| found == bytes) {
         return Ok(());
     }

@@ -1,22 +1,24 @@
 //! From a module's crate to a program without operating system: what platforms with images in Rust share.
 //!
-//! [`foreign`] makes a crate of a module in C; `generated` writes the final crate into the target folder; `cargo` compiles it
-//! with the owner's toolchain; [`ports`] reads the port table back out of the program.
+//! [`foreign`] makes a crate of a module in C; `generated` writes the final crate into the target folder; `compile` compiles it
+//! by [`cargo`], the owner's toolchain; [`ports`] reads the port table back out of the program.
 //!
 //! 1. Nothing is written into the author's tree.
 //! 2. The module must build without an operating system: what builds for one platform builds for the others.
 //! 3. Equal sources, toolchain and owner give equal bytes, wherever they are built.
 
-mod cargo;
+pub mod cargo;
+mod compile;
 pub mod foreign;
 mod generated;
 pub mod ports;
 
-use generated::write_changed;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use veritee_platform::{BuildOrder, Language, PlatformError, check_framework, framework};
+
+pub use generated::{Module, all_ciphers, locked_workspace, read_module, seed_lock, write_changed};
 
 /// How a platform makes a program of a module.
 #[derive(Clone, Debug)]
@@ -98,13 +100,13 @@ pub fn build(
         Language::C => Some(foreign::wrap(order, &sources, foreign::Processor::HOST)?),
     };
     let order = &BuildOrder { source: wrapped.as_deref().unwrap_or(order.source), ..*order };
-    let module = generated::read_module(order)?;
+    let module = read_module(order)?;
     let recipe = recipe(&module.manifest);
     if wrapped.is_none() {
-        cargo::check_bare_metal(order, &module)?;
+        compile::check_bare_metal(order, &module)?;
     }
     let folder = generated::write(order, &module, &sources, &recipe)?;
-    let program = cargo::build(order, &folder, &sources, &recipe)?;
+    let program = compile::build(order, &folder, &sources, &recipe)?;
     let bytes = fs::read(&program).map_err(system(format!("read {}", program.display())))?;
     Ok(Program { bytes, folder, manifest: module.manifest, _lock: lock })
 }

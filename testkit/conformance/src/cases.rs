@@ -7,6 +7,9 @@ use crate::delegated::{
 };
 use crate::desk::{Desk, Line, NO_OPERATION};
 use crate::probe::{ADD, ASK, BURST, DOUBLE, FAILED, LATE, RELAY, START, SUM};
+use crate::sealed::{
+    a_state_is_sealed_at_rest_only, sealed_state_comes_back, what_is_not_as_it_was_sealed_does_not_open,
+};
 use veritee_ids::{
     CipherId, ConnectionId, ControlKind, ControlResult, Counter, Epoch, FrameKind, Lifecycle, Op, OperationId,
     PortIndex, PriorEpoch, Role, RowIndex, Status, TypeHash,
@@ -57,6 +60,9 @@ cases! {
     late_is_entered_once_between_two_events,
     a_frozen_module_rests_and_thaws,
     state_moves_under_one_operation,
+    a_state_is_sealed_at_rest_only,
+    sealed_state_comes_back,
+    what_is_not_as_it_was_sealed_does_not_open,
     a_disabled_module_forgets_its_keys,
     status_tells_all_rows,
     nonsense_is_malformed,

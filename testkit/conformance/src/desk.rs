@@ -271,6 +271,12 @@ impl Desk {
         self.own(line).seal(kind, epoch, counter, body)
     }
 
+    /// Whether the probe can seal its state.
+    #[must_use]
+    pub fn seals(&self) -> bool {
+        self.subject.seals()
+    }
+
     /// Whether a bit of a frame reaches the probe.
     #[must_use]
     pub fn carries(&self, bit: usize) -> bool {

@@ -8,6 +8,7 @@
 pub mod cases;
 mod delegated;
 pub mod desk;
+pub mod sealed;
 pub mod subjects;
 
 pub use veritee_probe as probe;
@@ -42,6 +43,11 @@ pub trait Subject {
     /// The ciphers that the platform links.
     fn ciphers(&self) -> &'static [CipherId] {
         CipherId::ALL
+    }
+
+    /// Whether the TEE has keys to seal with. All activations of a subject that seals are on one machine.
+    fn seals(&self) -> bool {
+        false
     }
 
     /// Whether this bit of a frame reaches the module: not all do in the short form that boards get.

@@ -5,10 +5,10 @@ use crate::probe::{Probe, ROWS, TOKENS};
 use crate::{Start, Subject};
 use std::sync::atomic::{AtomicU64, Ordering};
 use veritee_ciphers::AeadKey;
-use veritee_ids::{CipherId, Freshness, Op};
+use veritee_ids::{CipherId, Freshness, Op, SealPolicy};
 use veritee_module::Module;
-use veritee_seal::{OwnerKey, Secret};
-use veritee_tee::{EVIDENCE_BYTES_MAX, NoEntropy, NoEvidence, Root, Tee};
+use veritee_seal::{OwnerKey, Secret, derive};
+use veritee_tee::{EVIDENCE_BYTES_MAX, KeyName, NoEntropy, NoEvidence, Root, Tee};
 
 static DRAWN: AtomicU64 = AtomicU64::new(1);
 
@@ -36,6 +36,22 @@ impl Tee for FakeTee {
 
     fn root(&self) -> Root<'_> {
         self.key.as_ref().map_or_else(|| Root::Agreement(OwnerKey(owner().public())), Root::Symmetric)
+    }
+
+    /// Keys of one machine, whatever the policy: there is one image and one signer.
+    fn sealing_key(&mut self, policy: SealPolicy, name: Option<KeyName>) -> Option<(Secret, KeyName)> {
+        if self.key.is_some() {
+            return None;
+        }
+        let name = match name {
+            Some(name) => name,
+            None => {
+                let mut name = [0; 34];
+                self.random(&mut name).ok()?;
+                name
+            }
+        };
+        Some((derive(b"machine", &[&policy.code().to_le_bytes()[..], &name].concat()), name))
     }
 
     fn evidence(&mut self, transcript: &[u8], evidence: &mut [u8; EVIDENCE_BYTES_MAX]) -> Result<usize, NoEvidence> {
@@ -77,6 +93,10 @@ impl Subject for InProcess {
 
     fn module_key(&self) -> Option<[u8; 16]> {
         self.key
+    }
+
+    fn seals(&self) -> bool {
+        self.key.is_none()
     }
 }
 

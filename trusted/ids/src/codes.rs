@@ -231,6 +231,18 @@ codes! {
         Status = 12, "status";
         /// Asks a driver to prove under a connection's key that it serves an application. Only drivers can.
         Confirm = 13, "confirm";
+        /// Seals the state of a frozen module, so that what `save` reads is for nobody but the module. Only where the TEE can.
+        Seal = 14, "seal";
+        /// Says how the state that `restore` writes is sealed.
+        Unseal = 15, "unseal";
+    }
+
+    /// Who can open a sealed state, on the machine where it was sealed.
+    SealPolicy: u16 {
+        /// The same image only.
+        Enclave = 1, "enclave";
+        /// Every image of the same signer and product, but none of a lower version.
+        Signer = 2, "signer";
     }
 
     /// What a control request came to.
@@ -259,7 +271,7 @@ codes! {
         WrongPrior = 10, "wrong-prior";
         /// Another operation is in progress, or none.
         WrongOperation = 11, "wrong-operation";
-        /// The module has no state to save, or the chunk does not fit it.
+        /// The module has no state to save, the chunk does not fit it, or it cannot be sealed or opened here.
         NoState = 12, "no-state";
         /// The delegation does not cover this.
         NotDelegated = 13, "not-delegated";

@@ -18,7 +18,7 @@ pub mod newtypes;
 pub use codec::{Layout, Malformed, Reader, Writer};
 pub use codes::{
     CipherId, ControlKind, ControlResult, Direction, FrameKind, Freshness, Label, Lifecycle, Op, PortKind, PriorEpoch,
-    Role, Status,
+    Role, SealPolicy, Status,
 };
 pub use newtypes::{
     ActivationId, ApplicationHandle, ApplicationId, Challenge, ConnectionId, Counter, Epoch, OperationId, PortIndex,

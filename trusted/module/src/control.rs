@@ -1,16 +1,19 @@
 //! What an owner can ask: PROTOCOL sections 2, 3, 5 and 6.
 
+use crate::lifecycle::NO_OPERATION;
 use crate::module::{Module, Verdict};
 use crate::program::{Program, Refusal};
 use crate::session::{Pending, Permit, Record, Session};
 use veritee_ids::limits::{CONTROL_BYTES_MAX, TAG_BYTES};
 use veritee_ids::{
-    ApplicationId, ControlKind, ControlResult, Counter, Lifecycle, PriorEpoch, Role, RowIndex, SessionId, Status,
+    ApplicationId, ControlKind, ControlResult, Counter, Direction, Lifecycle, PriorEpoch, Role, RowIndex, SessionId,
+    Status,
 };
+use veritee_seal::{Aead, Nonce};
 use veritee_tee::Tee;
 use veritee_wire::layout::{
-    ControlAnswer, ControlRequest, EpochEnd, OperationName, RequestName, RowName, RowStatus, SaveRequest, SerialFloor,
-    SetKey, StateChunk, StatusHead, StatusRequest,
+    ControlAnswer, ControlRequest, EpochEnd, OperationName, RequestName, RowName, RowStatus, SaveRequest, SealHead,
+    SerialFloor, SetKey, StateChunk, StatusHead, StatusRequest,
 };
 use veritee_wire::output::REPLY;
 use veritee_wire::{Layout, OutputWriter, Writer};
@@ -65,7 +68,7 @@ where
     ) -> Option<()> {
         let mut answer = [0; BODY_BYTES_MAX];
         let (counter, kind) = (header.counter, header.kind);
-        let changes = !matches!(kind, ControlKind::Status | ControlKind::Save);
+        let changes = !matches!(kind, ControlKind::Status | ControlKind::Save | ControlKind::Seal);
         let record = match session.last.filter(|last| last.counter == counter && changes) {
             Some(last) if last.kind != kind => return None,
             Some(last) => {
@@ -109,6 +112,7 @@ where
             ControlKind::CloseEpoch => return Ok(self.table.close(&RowName::decode(body)?)?.encode(answer)?),
             ControlKind::Remove => return Ok(self.remove(&RowName::decode(body)?)?.encode(answer)?),
             ControlKind::Save => return self.life.save(&SaveRequest::decode(body)?, &self.program, answer),
+            ControlKind::Seal => return Ok(self.seal(SealHead::decode(body)?)?.encode(answer)?),
             ControlKind::Status => return self.status(StatusRequest::decode(body)?.first_row, answer),
             ControlKind::Disable => self.disable(),
             ControlKind::Freeze => {
@@ -117,6 +121,7 @@ where
             }
             ControlKind::Thaw => self.life.thaw(operation()?)?,
             ControlKind::Activate => self.life.activate(operation()?)?,
+            ControlKind::Unseal => self.life.unseal(&SealHead::decode(body)?)?,
             ControlKind::Restore => {
                 let (chunk, bytes) = StateChunk::decode_front(body)?;
                 self.restore(&chunk, bytes)?;
@@ -160,11 +165,42 @@ where
     }
 
     fn restore(&mut self, chunk: &StateChunk, bytes: &[u8]) -> Result<(), ControlResult> {
-        if self.life.restore(chunk, bytes)? && self.program.restore(&self.life.staging).is_err() {
+        let whole = self.life.restore(chunk, bytes)?;
+        if whole && (self.open_sealed().is_none() || self.program.restore(&self.life.staging).is_err()) {
             self.life.discard();
+            self.program = P::start();
             return Err(ControlResult::NoState);
         }
         Ok(())
+    }
+
+    /// Seals the frozen module's state in the staging. Done again, it stays as it is.
+    fn seal(&mut self, asked: SealHead) -> Result<SealHead, ControlResult> {
+        self.life.rests(asked.operation)?;
+        if let Some(sealed) = self.life.sealed.filter(|sealed| sealed.counter == asked.counter) {
+            return Ok(sealed);
+        }
+        let (key, mut head) = self.sealing(asked, true).ok_or(ControlResult::NoState)?;
+        self.program.save(&mut self.life.staging);
+        head.tag = key.seal(SEAL_NONCE, &head.bytes::<{ SealHead::BYTES }>(), &mut self.life.staging);
+        head.operation = asked.operation;
+        self.life.sealed = Some(head);
+        Ok(head)
+    }
+
+    /// Opens what was restored, if it is sealed.
+    fn open_sealed(&mut self) -> Option<()> {
+        let Some(sealed) = self.life.sealed else { return Some(()) };
+        let (key, head) = self.sealing(sealed, false)?;
+        key.open(SEAL_NONCE, &head.bytes::<{ SealHead::BYTES }>(), &mut self.life.staging, &sealed.tag).ok()
+    }
+
+    /// The key of a sealed state, and its head as it is authenticated.
+    fn sealing(&mut self, head: SealHead, fresh: bool) -> Option<(T::Key, SealHead)> {
+        let application = self.application?;
+        let (secret, name) = self.tee.sealing_key(head.policy, Some(head.name).filter(|_| !fresh))?;
+        let key = T::Key::new(T::CONTROL_CIPHER, &secret)?;
+        Some((key, SealHead { operation: NO_OPERATION, application, name, tag: [0; 16], ..head }))
     }
 
     /// Ends the wait for a reply. If that wait is over already, nothing changes.
@@ -204,6 +240,9 @@ where
         Ok(writer.finish()?)
     }
 }
+
+/// A sealing key seals once.
+const SEAL_NONCE: Nonce = Nonce { counter: Counter(0), direction: Direction::Forward };
 
 /// Room that a control answer takes in the output area.
 pub(crate) const CONTROL_ROOM: usize = veritee_wire::output::RECORD_HEADER_BYTES + CONTROL_BYTES_MAX;

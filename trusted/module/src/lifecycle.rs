@@ -3,13 +3,13 @@
 use crate::program::Program;
 use veritee_ids::{ControlResult, Lifecycle, OperationId};
 use veritee_wire::Layout;
-use veritee_wire::layout::{SaveRequest, StateChunk};
+use veritee_wire::layout::{SaveRequest, SealHead, StateChunk};
 use zeroize::Zeroize;
 
 /// What a request came to that changes nothing but the life.
 pub(crate) type Done = Result<(), ControlResult>;
 
-const NO_OPERATION: OperationId = OperationId([0; 16]);
+pub(crate) const NO_OPERATION: OperationId = OperationId([0; 16]);
 
 /// The life of a module. `STATE` is the length of its movable state in bytes.
 pub(crate) struct Life<const STATE: usize> {
@@ -19,11 +19,13 @@ pub(crate) struct Life<const STATE: usize> {
     pub(crate) staging: [u8; STATE],
     /// Bytes of the state that were restored, from its front.
     restored: usize,
+    /// How the state is sealed that lies in the staging, or will.
+    pub(crate) sealed: Option<SealHead>,
 }
 
 impl<const STATE: usize> Life<STATE> {
     pub(crate) const fn new() -> Self {
-        Self { lifecycle: Lifecycle::New, operation: NO_OPERATION, staging: [0; STATE], restored: 0 }
+        Self { lifecycle: Lifecycle::New, operation: NO_OPERATION, staging: [0; STATE], restored: 0, sealed: None }
     }
 
     /// Runs the module to rest, for one operation.
@@ -32,6 +34,7 @@ impl<const STATE: usize> Life<STATE> {
             Lifecycle::Active => {
                 self.operation = operation;
                 self.lifecycle = Lifecycle::Freezing;
+                self.sealed = None;
                 Ok(())
             }
             Lifecycle::Freezing | Lifecycle::Frozen => self.named(operation),
@@ -67,11 +70,10 @@ impl<const STATE: usize> Life<STATE> {
 
     /// Takes a chunk of state, in order or again. True once the state is whole.
     pub(crate) fn restore(&mut self, chunk: &StateChunk, bytes: &[u8]) -> Result<bool, ControlResult> {
-        if self.lifecycle != Lifecycle::New {
-            return Err(ControlResult::WrongLifecycle);
-        }
-        if self.operation != NO_OPERATION {
-            self.named(chunk.operation)?;
+        self.awaits(chunk.operation)?;
+        // What was opened is whole, and nothing else opens under its tag.
+        if self.sealed.is_some() && self.restored == STATE {
+            return Ok(false);
         }
         let offset = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
         let whole = STATE != 0 && usize::try_from(chunk.total) == Ok(STATE);
@@ -84,8 +86,20 @@ impl<const STATE: usize> Life<STATE> {
         Ok(self.restored == STATE)
     }
 
+    /// Begins the restore of a sealed state, or goes on with it.
+    pub(crate) fn unseal(&mut self, head: &SealHead) -> Done {
+        self.awaits(head.operation)?;
+        if self.sealed != Some(*head) {
+            self.discard();
+            self.operation = head.operation;
+            self.sealed = Some(*head);
+        }
+        Ok(())
+    }
+
     /// Forgets a half-restored state.
     pub(crate) fn discard(&mut self) {
+        self.sealed = None;
         self.staging.zeroize();
         self.restored = 0;
         self.operation = NO_OPERATION;
@@ -95,19 +109,20 @@ impl<const STATE: usize> Life<STATE> {
     pub(crate) fn save(
         &mut self, wanted: &SaveRequest, program: &impl Program, answer: &mut [u8],
     ) -> Result<usize, ControlResult> {
-        if self.lifecycle != Lifecycle::Frozen {
-            return Err(ControlResult::WrongLifecycle);
-        }
-        self.named(wanted.operation)?;
+        self.rests(wanted.operation)?;
         let (front, place) = answer.split_at_mut_checked(StateChunk::BYTES).ok_or(ControlResult::NoState)?;
-        program.save(&mut self.staging);
+        if self.sealed.is_none() {
+            program.save(&mut self.staging);
+        }
         let offset = usize::try_from(wanted.offset).unwrap_or(STATE);
         let mut length = 0;
         for (place, byte) in place.iter_mut().zip(self.staging.iter().skip(offset)) {
             *place = *byte;
             length += 1;
         }
-        self.staging.zeroize();
+        if self.sealed.is_none() {
+            self.staging.zeroize();
+        }
         let head = StateChunk {
             operation: wanted.operation,
             offset: wanted.offset,
@@ -115,6 +130,21 @@ impl<const STATE: usize> Life<STATE> {
             length: u16::try_from(length).unwrap_or(u16::MAX),
         };
         if length == 0 { Err(ControlResult::NoState) } else { Ok(head.encode(front)? + length) }
+    }
+
+    /// At rest for this operation: its state can be saved.
+    pub(crate) fn rests(&self, operation: OperationId) -> Done {
+        if self.lifecycle == Lifecycle::Frozen { self.named(operation) } else { Err(ControlResult::WrongLifecycle) }
+    }
+
+    /// New, and in no other operation: a state can be restored.
+    fn awaits(&self, operation: OperationId) -> Done {
+        match self.lifecycle {
+            Lifecycle::New if STATE == 0 => Err(ControlResult::NoState),
+            Lifecycle::New if self.operation == NO_OPERATION => Ok(()),
+            Lifecycle::New => self.named(operation),
+            _ => Err(ControlResult::WrongLifecycle),
+        }
     }
 
     fn named(&self, operation: OperationId) -> Done {

@@ -4,7 +4,7 @@
 //! evidence. Everything else (activations, sessions, connections) is the core's.
 #![no_std]
 
-use veritee_ids::{CipherId, Freshness};
+use veritee_ids::{CipherId, Freshness, SealPolicy};
 use veritee_seal::{Aead, OwnerKey, Secret};
 
 /// The TEE has no randomness now. The module cannot start, or cannot be attested; nothing changed.
@@ -17,6 +17,9 @@ pub struct NoEvidence;
 
 /// Largest evidence that a module hands out itself, in bytes.
 pub const EVIDENCE_BYTES_MAX: usize = 1024;
+
+/// What a TEE derives a sealing key from again, in its own form. Public.
+pub type KeyName = [u8; 34];
 
 /// Where the control sessions of a platform start from.
 #[derive(Debug)]
@@ -54,4 +57,10 @@ pub trait Tee {
     /// # Errors
     /// [`NoEvidence`] when the TEE refuses.
     fn evidence(&mut self, transcript: &[u8], evidence: &mut [u8; EVIDENCE_BYTES_MAX]) -> Result<usize, NoEvidence>;
+
+    /// A key that only code of the policy gets again, on this machine. Without a name it is a fresh one: never given before,
+    /// and named. `None` where the TEE has no such keys, or refuses this one.
+    fn sealing_key(&mut self, _policy: SealPolicy, _name: Option<KeyName>) -> Option<(Secret, KeyName)> {
+        None
+    }
 }

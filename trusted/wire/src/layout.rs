@@ -5,7 +5,7 @@ use veritee_ids::limits::{CONTROL_BYTES_MAX_BOARD, FRAME_HEADER_BYTES, TAG_BYTES
 use veritee_ids::{
     ActivationId, ApplicationHandle, ApplicationId, Challenge, CipherId, ConnectionId, ControlKind, ControlResult,
     Counter, Direction, Epoch, FrameKind, Freshness, Label, Lifecycle, OperationId, PortIndex, PriorEpoch, Role,
-    RowIndex, SessionId, Status, TypeHash,
+    RowIndex, SealPolicy, SessionId, Status, TypeHash,
 };
 
 /// Makes structs of layouts.
@@ -189,6 +189,24 @@ macro_rules! layouts {
                 total: u32,
                 /// Length of the chunk in bytes.
                 length: u16,
+            }
+            /// How a state is sealed: body of `seal` (name and tag are not read) and `unseal`, answer to `seal`. All but operation and
+            /// tag is authenticated with the state.
+            SealHead {
+                /// The operation.
+                operation: OperationId,
+                /// The application; the module's own, whatever is written here.
+                application: ApplicationId,
+                /// Whose state it is, in the owner's words: nothing but what he said when it was sealed opens it.
+                subject: [u8; 16],
+                /// The owner's number of it.
+                counter: Counter,
+                /// Who can open it.
+                policy: SealPolicy,
+                /// What the TEE derives the key from again.
+                name: [u8; 34],
+                /// Tag of the sealed state.
+                tag: [u8; 16],
             }
             /// Body of `abort-request`.
             RequestName {

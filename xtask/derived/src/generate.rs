@@ -7,7 +7,7 @@ use veritee_ids::codes;
 use veritee_ids::{
     ActivationId, ApplicationHandle, ApplicationId, Challenge, CipherId, ConnectionId, ControlKind, ControlResult,
     Counter, Direction, Epoch, FrameKind, Freshness, Label, Lifecycle, OperationId, PortIndex, PriorEpoch, Role,
-    RowIndex, SessionId, Status, TypeHash,
+    RowIndex, SealPolicy, SessionId, Status, TypeHash,
 };
 use veritee_wire::Layout;
 
@@ -106,7 +106,9 @@ fn code_tables() -> Vec<(&'static str, Vec<(u64, &'static str)>)> {
             ),)*]
         };
     }
-    tables![Op Status CipherId Role FrameKind Direction PortKind Freshness Lifecycle PriorEpoch Label ControlKind ControlResult]
+    tables![
+        Op Status CipherId Role FrameKind Direction PortKind Freshness Lifecycle PriorEpoch Label ControlKind SealPolicy ControlResult
+    ]
 }
 
 fn wire_document() -> Result<String> {

@@ -1,7 +1,7 @@
 //! What arrives by signal: an entry that does not end; in software also instructions that are emulated, and faults.
 
 use crate::entry::{ENTRY, leave};
-use crate::platform::identity::{REPORT_BYTES, TARGET_BYTES};
+use crate::platform::identity::{FAULT, REPORT_BYTES, TARGET_BYTES};
 use crate::service::Client;
 use crate::software::vdso::{self, STATE};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -156,14 +156,16 @@ fn execute(registers: &mut Registers<'_>, at: u64) {
         1 if fits(rbx, 512, 512) && fits(rcx, 16, 16) => {
             // SAFETY: as above.
             let request = unsafe { (rbx as *const [u8; 512]).read() };
-            platform.key(&request).map(|key| match key {
-                Ok(key) => {
+            match platform.key(&request) {
+                Some(Err(FAULT)) => return registers.abort(PROTECTION, at),
+                Some(Ok(key)) => {
                     // SAFETY: as above.
                     unsafe { (rcx as *mut [u8; 16]).write(key) };
-                    0
+                    Some(0)
                 }
-                Err(code) => code,
-            })
+                Some(Err(code)) => Some(code),
+                None => None,
+            }
         }
         4 => return registers.write(libc::REG_RIP, vdso::exit as *const () as u64),
         _ => return registers.abort(PROTECTION, at),

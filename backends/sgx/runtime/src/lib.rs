@@ -21,11 +21,11 @@ use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
 use crossing::{Enclave, Order, Outcome};
-use leaf::{Report, TargetInfo, report};
-use veritee_ids::{CipherId, Freshness, Status};
+use leaf::{Report, TargetInfo, report, sealing_key};
+use veritee_ids::{CipherId, Freshness, SealPolicy, Status};
 use veritee_module::{Module, Program};
-use veritee_seal::{Aead, OwnerKey, sha256};
-use veritee_tee::{EVIDENCE_BYTES_MAX, NoEntropy, NoEvidence, Root, Tee};
+use veritee_seal::{Aead, OwnerKey, Secret, sha256};
+use veritee_tee::{EVIDENCE_BYTES_MAX, KeyName, NoEntropy, NoEvidence, Root, Tee};
 
 pub use veritee_bare::die;
 pub use veritee_module;
@@ -70,6 +70,25 @@ impl<K: Aead> Tee for Sgx<K> {
         front.copy_from_slice(transcript);
         rest.get_mut(..report.len()).ok_or(NoEvidence)?.copy_from_slice(&report);
         Ok(transcript.len() + report.len())
+    }
+
+    /// By EGETKEY; a fresh key is one of the present versions, with a random KEYID.
+    fn sealing_key(&mut self, policy: SealPolicy, name: Option<KeyName>) -> Option<(Secret, KeyName)> {
+        let name = match name {
+            Some(name) => name,
+            None => {
+                let Report(report) = report(&self.quoting, &[0; 64]);
+                let mut name = [0; 34];
+                let (versions, id) = name.split_at_mut(18);
+                versions
+                    .iter_mut()
+                    .zip(report[..16].iter().chain(&report[258..260]))
+                    .for_each(|(to, from)| *to = *from);
+                self.random(id).ok()?;
+                name
+            }
+        };
+        Some((sealing_key(policy, &name)?, name))
     }
 }
 

@@ -120,6 +120,10 @@ impl OwnerPlatform for SgxOwner {
         PAYLOAD_BYTES_MAX
     }
 
+    fn seals(&self) -> bool {
+        true
+    }
+
     fn build(&self, order: &BuildOrder<'_>) -> Result<BuiltImage, PlatformError> {
         self.builder.build(order)
     }

@@ -1,33 +1,14 @@
 //! The final crate: a few lines that join an author's module, the runtime and the owner's key; or the attestation service and the runtime.
 
-use crate::{bad, system};
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
-use veritee_ids::CipherId;
 use veritee_platform::{BuildOrder, PlatformError};
+use veritee_toolchain::{Module, all_ciphers, seed_lock, system, write_changed};
 
 const LAYOUT: &str = include_str!("ta.ld");
 const PROFILE: &str = "[profile.release]\npanic = \"abort\"\nlto = \"fat\"\ncodegen-units = 1\nopt-level = 3\ndebug = false\n\
                        strip = \"symbols\"\noverflow-checks = true\n";
-
-/// What is known of the author's crate.
-pub(crate) struct Module {
-    pub(crate) package: String,
-    pub(crate) folder: PathBuf,
-}
-
-/// Reads the author's manifest.
-pub(crate) fn read_module(order: &BuildOrder<'_>) -> Result<Module, PlatformError> {
-    let path = order.source.join("Cargo.toml");
-    let text = fs::read_to_string(&path).map_err(system(format!("read {}", path.display())))?;
-    let manifest: toml::Table =
-        text.parse().map_err(|error| bad(order.module, &format!("{} is no manifest: {error}", path.display())))?;
-    let package = manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
-    let package = package.ok_or_else(|| bad(order.module, &format!("{} names no package", path.display())))?;
-    let folder = order.source.canonicalize().map_err(system(format!("find {}", order.source.display())))?;
-    Ok(Module { package: package.to_owned(), folder })
-}
 
 /// Writes the final crate of a module below the target folder.
 pub(crate) fn module(order: &BuildOrder<'_>, module: &Module, framework: &Path) -> Result<PathBuf, PlatformError> {
@@ -83,11 +64,6 @@ fn write(folder: &Path, package: &str, dependencies: &str, program: &str) -> Res
     Ok(())
 }
 
-/// Whether a connection of the module has a cipher beyond those that every image links.
-fn all_ciphers(order: &BuildOrder<'_>) -> bool {
-    order.ciphers.contains(&CipherId::Spongent128)
-}
-
 fn program(order: &BuildOrder<'_>) -> String {
     let owner = order.owner.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:#04x}, ").expect("a string takes everything");
@@ -100,30 +76,4 @@ fn program(order: &BuildOrder<'_>) -> String {
          tokens = authored::__veritee::TOKENS,\n    owner = [{owner}],\n    instance = {:?},\n);\n",
         order.module
     )
-}
-
-/// The versions that the author's workspace is locked to, or else the framework's.
-fn seed_lock(folder: &Path, author: &Path, framework: &Path) -> Result<(), PlatformError> {
-    let to = folder.join("Cargo.lock");
-    let lock = locked_workspace(author).unwrap_or(framework).join("Cargo.lock");
-    if lock.is_file() && !to.exists() {
-        fs::copy(&lock, &to).map_err(system(format!("copy {}", lock.display())))?;
-    }
-    Ok(())
-}
-
-/// The nearest folder around a crate, or the crate's own, that has locked versions.
-pub(crate) fn locked_workspace(author: &Path) -> Option<&Path> {
-    author.ancestors().find(|folder| folder.join("Cargo.lock").is_file())
-}
-
-/// Writes a file at once, if it differs: another process may be reading it.
-pub(crate) fn write_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if fs::read(path).is_ok_and(|found| found == bytes) {
-        return Ok(());
-    }
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}", std::process::id()));
-    fs::write(&draft, bytes)?;
-    fs::rename(&draft, path)
 }

@@ -1,13 +1,13 @@
 //! Building modules as trusted applications, and what their providers do to them.
 //!
-//! `generated` writes the final crate into the target folder; `cargo` compiles it with the owner's toolchain, without any kit; [`content`] names an
+//! `generated` writes the final crate into the target folder; `compile` compiles it with the owner's toolchain, without any kit; [`content`] names an
 //! image after its content; [`sign`] is the provider's: a core loads only what his key signed.
 //!
 //! 1. Nothing is written into the author's tree.
 //! 2. Equal sources, toolchain, owner and place give equal bytes, wherever they are built.
 //! 3. A signer believes nothing that an image says of its own name.
 
-mod cargo;
+mod compile;
 pub mod content;
 mod generated;
 pub mod sign;
@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use veritee_ids::Freshness;
 use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError, PortTable, check_framework, framework};
 use veritee_toolchain::foreign::{self, Processor};
+use veritee_toolchain::{system, write_changed};
 use veritee_trustzone_format::service;
 use veritee_wire::ports::SECTION;
 
@@ -66,9 +67,9 @@ impl TrustzoneBuilder {
             Language::C => Some(foreign::wrap(order, &framework, Processor::ARM64)?),
         };
         let order = &BuildOrder { source: wrapped.as_deref().unwrap_or(order.source), ..*order };
-        let module = generated::read_module(order)?;
+        let module = veritee_toolchain::read_module(order)?;
         let folder = generated::module(order, &module, &framework)?;
-        let job = cargo::Job {
+        let job = compile::Job {
             name: order.module,
             folder: &folder,
             target: order.target,
@@ -76,10 +77,10 @@ impl TrustzoneBuilder {
             framework: &framework,
             talk: order.talk,
         };
-        let program = cargo::build(&job, &format!("veritee-image-{}", order.module))?;
+        let program = compile::build(&job, &format!("veritee-image-{}", order.module))?;
         let bytes = read_program(&program)?;
         let path = folder.join(format!("{}.elf", order.module));
-        generated::write_changed(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
+        write_changed(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
         let ports = ports(&bytes).map_err(|reason| bad(order.module, &reason))?;
         Ok(BuiltImage { path, measurement: Vec::new(), ports, key: None })
     }
@@ -91,7 +92,7 @@ impl TrustzoneBuilder {
     pub fn build_service(&self, target: &Path, talk: &(dyn Fn(&str) + Sync)) -> Result<Vec<u8>, PlatformError> {
         let framework = self.framework()?;
         let folder = generated::service(target, &framework)?;
-        let job = cargo::Job {
+        let job = compile::Job {
             name: "of the attestation service",
             folder: &folder,
             target,
@@ -99,7 +100,7 @@ impl TrustzoneBuilder {
             framework: &framework,
             talk,
         };
-        let program = cargo::build(&job, generated::SERVICE)?;
+        let program = compile::build(&job, generated::SERVICE)?;
         read_program(&program)
     }
 }
@@ -124,7 +125,7 @@ pub fn place(image: &BuiltImage, vendor: u16, freshness: Freshness) -> Result<Pl
     let mut bytes = fs::read(&image.path).map_err(system(format!("read {}", image.path.display())))?;
     let content = content::place(&mut bytes, vendor, freshness).map_err(|error| bad(&module, &error.to_string()))?;
     let path = image.path.with_extension(format!("{}.elf", content.uuid));
-    generated::write_changed(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
+    write_changed(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
     let image = BuiltImage { path, measurement: content.hash.to_vec(), ports: image.ports.clone(), key: None };
     Ok(Placed { image, content })
 }
@@ -170,8 +171,4 @@ fn ports(image: &[u8]) -> Result<PortTable, String> {
 
 pub(crate) fn bad(module: &str, reason: &str) -> PlatformError {
     PlatformError::BadImage { module: module.to_owned(), reason: reason.to_owned() }
-}
-
-pub(crate) fn system(action: String) -> impl FnOnce(std::io::Error) -> PlatformError {
-    |source| PlatformError::System { action, source }
 }

@@ -1,6 +1,10 @@
 //! What a processor says of an enclave: EREPORT and EGETKEY.
 //!
 //! Keys have the shape of the manual's derivation (fields, policy, versions), but not its bits: those are no processor's.
+//!
+//! # Source
+//! Intel 64 and IA-32 Architectures Software Developer's Manual, volume 3D, EREPORT and EGETKEY. Of a processor without key
+//! separation and sharing (KSS): its policy bits are reserved.
 
 use super::Simulated;
 use aes::Aes128;
@@ -23,6 +27,11 @@ const SEAL_KEY: u16 = 4;
 const POLICY_ENCLAVE: u16 = 1;
 const POLICY_SIGNER: u16 = 2;
 
+/// Attributes that every sealing key depends on, whatever mask is asked for: INIT and DEBUG.
+const REQUIRED_SEALING_MASK: u8 = 3;
+
+/// Not a code: the instruction faults, with a general protection exception.
+pub const FAULT: u32 = u32::MAX;
 /// Error codes of EGETKEY.
 const INVALID_CPU_SVN: u32 = 32;
 const INVALID_ISV_SVN: u32 = 64;
@@ -100,7 +109,7 @@ impl Simulated {
         let mut report = [0; REPORT_BYTES];
         report[..BODY_BYTES].copy_from_slice(&enclave.body(data));
         report[BODY_BYTES..BODY_BYTES + 32].copy_from_slice(&self.report_key_id);
-        let tag = cmac(&self.report_key(target), &[&report[..BODY_BYTES]]);
+        let tag = cmac(&self.report_key(target, &self.report_key_id), &[&report[..BODY_BYTES]]);
         report[BODY_BYTES + 32..].copy_from_slice(&tag);
         report
     }
@@ -108,33 +117,39 @@ impl Simulated {
     /// Whether a report was made on this platform for a target.
     #[must_use]
     pub fn checks(&self, report: &[u8; REPORT_BYTES], target: &[u8; TARGET_BYTES]) -> bool {
-        let tag = cmac(&self.report_key(target), &[&report[..BODY_BYTES]]);
+        let tag = cmac(&self.report_key(target, &self.report_key_id), &[&report[..BODY_BYTES]]);
         report[BODY_BYTES..BODY_BYTES + 32] == self.report_key_id && report[BODY_BYTES + 32..] == tag
     }
 
-    fn report_key(&self, target: &[u8; TARGET_BYTES]) -> [u8; 16] {
+    fn report_key(&self, target: &[u8; TARGET_BYTES], key_id: &[u8]) -> [u8; 16] {
         let name = REPORT_KEY.to_le_bytes();
         // Of a target count measurement, attributes and MISCSELECT.
-        cmac(&self.fused, &[&name, &target[..48], &target[52..56], &self.report_key_id, &CPU_SVN])
+        cmac(&self.fused, &[&name, &target[..48], &target[52..56], key_id, &CPU_SVN])
     }
 
-    /// EGETKEY: a key of an enclave's own.
+    /// EGETKEY: a key of an enclave's own. A sealing key of neither policy is nobody's in particular: any enclave of that
+    /// product number gets it, as on hardware.
     ///
     /// # Errors
-    /// The instruction's error code.
+    /// The instruction's error code, or [`FAULT`] where a reserved field is not zero.
     pub fn key(&self, enclave: &Identity, request: &[u8; 512]) -> Result<[u8; 16], u32> {
         let half = |at: usize| u16::from_le_bytes([request[at], request[at + 1]]);
         let (name, policy, version) = (half(0), half(2), half(4));
-        if request[8..24].iter().zip(CPU_SVN).any(|(wanted, ours)| *wanted > ours) {
-            return Err(INVALID_CPU_SVN);
+        let reserved = request[6..8].iter().chain(&request[76..]).any(|byte| *byte != 0);
+        if reserved || policy & !(POLICY_ENCLAVE | POLICY_SIGNER) != 0 {
+            return Err(FAULT);
         }
         match name {
-            REPORT_KEY => Ok(self.report_key(&enclave.target())),
+            REPORT_KEY => Ok(self.report_key(&enclave.target(), &request[40..72])),
+            SEAL_KEY if request[8..24].iter().zip(CPU_SVN).any(|(wanted, ours)| *wanted > ours) => Err(INVALID_CPU_SVN),
             SEAL_KEY if version > enclave.version => Err(INVALID_ISV_SVN),
             SEAL_KEY => {
                 let chosen = |bit: u16, value: &[u8; 32]| if policy & bit != 0 { *value } else { [0; 32] };
+                let mut mask = [0; 16];
+                mask.copy_from_slice(&request[24..40]);
+                mask[0] |= REQUIRED_SEALING_MASK;
                 let attributes: Vec<u8> =
-                    enclave.attribute_bytes().iter().zip(&request[24..40]).map(|(ours, mask)| ours & mask).collect();
+                    enclave.attribute_bytes().iter().zip(mask).map(|(ours, mask)| ours & mask).collect();
                 Ok(cmac(
                     &self.fused,
                     &[
@@ -145,6 +160,9 @@ impl Simulated {
                         &enclave.product.to_le_bytes(),
                         &version.to_le_bytes(),
                         &attributes,
+                        &request[24..40],
+                        // MISCSELECT of all our enclaves is zero, so only its mask counts.
+                        &request[72..76],
                         &request[8..24],
                         &request[40..72],
                     ],

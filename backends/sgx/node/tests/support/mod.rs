@@ -1,7 +1,7 @@
 //! The probe as an SGX enclave, attested by the simulated platform.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use crate::images::{built, target};
+use crate::images::target;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use veritee_conformance::Subject;
 use veritee_host::{HostError, Hosted, LoadRequest, Platform};
 use veritee_ids::{Challenge, Op};
 use veritee_platform::{Expected, OwnerPlatform as _, SessionStart, VerifyPolicy};
+use veritee_sgx_format::SgxImage;
 use veritee_sgx_node::SgxPlatform;
 use veritee_sgx_verifier::{SIMULATED, SgxOwner};
 use veritee_wire::Layout as _;
@@ -29,6 +30,7 @@ pub(crate) fn platform() -> SgxPlatform {
 pub(crate) struct Enclave {
     pub(crate) hosted: Box<dyn Hosted>,
     pub(crate) folder: TempDir,
+    measurement: Option<[u8; 32]>,
     call: u64,
 }
 
@@ -41,7 +43,8 @@ impl Enclave {
         let folder = tempfile::tempdir().expect("a folder");
         let request = LoadRequest { image, directory: folder.path(), label: "probe", place: &[], provider: false };
         let hosted = platform().load(&request)?;
-        Ok(Self { hosted, folder, call: 0 })
+        let measurement = SgxImage::read(image).ok().map(|image| image.measurement);
+        Ok(Self { hosted, folder, measurement, call: 0 })
     }
 
     /// Waits until there is something to read, or the instance ended.
@@ -88,7 +91,8 @@ impl Subject for Enclave {
         let (statement, _) = Transcript::decode_front(evidence).expect("a transcript");
         let policy = VerifyPolicy { allow_simulated: vec![SIMULATED.to_owned()], freshness: Vec::new() };
         let challenge = Challenge(statement.challenge.0);
-        let expected = Expected { measurement: &built().measurement, key: None, credential: None };
+        let measurement = self.measurement.as_ref().expect("it loaded");
+        let expected = Expected { measurement, key: None, credential: None };
         let verified = SgxOwner::default().verify(evidence, challenge, expected, &policy);
         let verified = verified.unwrap_or_else(|error| panic!("{error}"));
         let SessionStart::Agreement { transcript } = verified.start else { panic!("SGX agrees on sessions") };
@@ -97,6 +101,10 @@ impl Subject for Enclave {
 
     fn module_key(&self) -> Option<[u8; 16]> {
         None
+    }
+
+    fn seals(&self) -> bool {
+        true
     }
 }
 

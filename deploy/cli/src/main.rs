@@ -16,11 +16,12 @@ mod provider;
 mod run;
 mod sealed;
 mod speak;
+mod verify;
 mod world;
 
 use clap::{CommandFactory, Parser};
 use exit::Exit;
-use grammar::{Arguments, Verb};
+use grammar::{Arguments, NodeVerb, Verb};
 use printer::Printer;
 use std::process::ExitCode;
 
@@ -65,6 +66,9 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
         }
         Verb::Request { application, connection, payload, wait, timeout } => {
             speak::request(application, &connection, &payload, (wait, timeout), printer).await?;
+        }
+        Verb::Node(NodeVerb::Verify { node, here: _, platform, report }) => {
+            return verify::verify(&verify::Wish { node, platforms: platform, report }, printer).await;
         }
         Verb::Node(verb) => nodes::obey(verb, printer).await?,
         Verb::Provider(verb) => provider::obey(verb, printer).await?,

@@ -25,6 +25,7 @@ pub(crate) async fn obey(verb: NodeVerb, printer: &Printer) -> Result<()> {
         NodeVerb::List => list(&home, printer),
         NodeVerb::Show { name } => show(&home, &name, printer).await,
         NodeVerb::Key { node, file, board } => key(&home, &node, &file, board, printer),
+        NodeVerb::Verify { .. } => unreachable!("it has an exit code of its own"),
         NodeVerb::Remove { name } => remove(&home, &name, printer).await,
     }
 }

@@ -2,6 +2,7 @@
 
 mod application;
 mod bench;
+mod doctor;
 mod emulated;
 mod evidence;
 mod exit;
@@ -73,7 +74,7 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
         Verb::Node(verb) => nodes::obey(verb, printer).await?,
         Verb::Provider(verb) => provider::obey(verb, printer).await?,
         Verb::Whoami => nodes::whoami(printer)?,
-        Verb::Doctor => nodes::doctor(printer)?,
+        Verb::Doctor => doctor::doctor(printer)?,
         Verb::Bench { platform, payload, cipher, events, connections } => {
             bench::bench(&bench::Wish { platform, payload, cipher, events, connections }, printer).await?;
         }

@@ -175,7 +175,7 @@ impl Caller {
         let nonce = Nonce { counter: header.counter, direction: Direction::Forward };
         let tag = self.forward.seal(nonce, &header.associated(self.handle), &mut body);
         let mut frame = vec![0; Frame::BYTES];
-        header.encode(&mut frame).expect("the buffer has the header's length");
+        header.encode(&mut frame).map_err(|_| self.failed("its header cannot be written"))?;
         frame.extend_from_slice(&body);
         frame.extend_from_slice(&tag);
         Ok(frame)

@@ -186,3 +186,33 @@ impl Report {
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grammar::Form;
+
+    fn report(platforms: Vec<PlatformReport>) -> Report {
+        Report::new("house".to_owned(), "veritee-node".to_owned(), "00".to_owned(), 0, platforms)
+    }
+
+    #[test]
+    fn one_failure_fails_all_and_is_named() {
+        let printer = Printer::new(Form::Text, true);
+        let mut checks = Checks::new(&printer);
+        checks.take(Kind::Conformance, "requests get their replies", Ok("64 of 64".to_owned()));
+        let sound = PlatformReport { checks: checks.list.clone(), ..PlatformReport::of("native") };
+        assert!(report(vec![sound.clone(), PlatformReport::not_yet("sancus")]).passed);
+        checks.take(Kind::Refusals, "a forged event", Err(anyhow::anyhow!("it | was\naccepted")));
+        let broken = report(vec![sound, PlatformReport { checks: checks.list, ..PlatformReport::of("sgx") }]);
+        assert!(!broken.passed);
+        assert!(broken.text().contains("! a forged event: it | was\naccepted"));
+        assert!(broken.page().contains("| refused | a forged event | **failed** | it \\| was accepted |"));
+    }
+
+    #[test]
+    fn nothing_verified_is_no_success() {
+        let report = report(vec![PlatformReport::not_yet("sancus")]);
+        assert!(!report.passed && report.text().contains("not yet for platform sancus"));
+    }
+}

@@ -435,16 +435,7 @@ pub(crate) async fn down(application: Application, printer: &Printer) -> Result<
     reach(&mut fleet, nodes, &loaded.descriptor, &home).await?;
     let application = state.application;
     for node in fleet.nodes.values() {
-        // What the node has, not what the state says: a lost state says nothing.
-        for module in node.list(application.0).await? {
-            let name = module.name.module.clone();
-            node.tell(Request::Unload { name: module.name }, "unload").await?;
-            printer.done(&format!("unloaded {name} from {}", node.name));
-        }
-        for connection in node.figures(application.0).await?.connections {
-            let unroute = Request::Unroute { application: application.0, connection: connection.connection };
-            node.tell(unroute, "unroute").await?;
-        }
+        clear(node, application.0, printer).await?;
     }
     for (module, placed) in state.placed.clone() {
         match &placed.lent {
@@ -457,5 +448,19 @@ pub(crate) async fn down(application: Application, printer: &Printer) -> Result<
     }
     home.forget(application)?;
     printer.result(&serde_json::json!({"down": true}), || format!("{} is down", loaded.descriptor.application));
+    Ok(())
+}
+
+/// Ends all modules of an application on a node, and its connections there: what the node has, not what a state says, for a lost
+/// state says nothing.
+pub(crate) async fn clear(node: &Node, application: [u8; 16], talk: &dyn Talk) -> Result<(), ExecError> {
+    for module in node.list(application).await? {
+        let name = module.name.module.clone();
+        node.tell(Request::Unload { name: module.name }, "unload").await?;
+        talk.done(&format!("unloaded {name} from {}", node.name));
+    }
+    for connection in node.figures(application).await?.connections {
+        node.tell(Request::Unroute { application, connection: connection.connection }, "unroute").await?;
+    }
     Ok(())
 }

@@ -106,6 +106,10 @@ const SAVE: &str = "Each state has a number. The journal takes it before the mod
 const RESTORE: &str = "A state with a number below the witnessed one is refused: it was rolled back. If the journal is lost, \
                        nothing is witnessed. Exit code 4 when the state is refused, by the journal or by the module.";
 
+const VERIFY: &str = "A throw-away application is brought up on the node and removed again; your own applications are not touched. \
+                      Exit code 1 when a check failed, or nothing could be verified: platforms with boards cannot yet.\n\n\
+                      Example: veritee node verify --here --platform sgx --report verify-here.md";
+
 /// Verbs.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
@@ -315,6 +319,22 @@ pub(crate) enum NodeVerb {
     Show {
         /// Name of the node.
         name: String,
+    },
+    /// Verifies a node, real or simulated: has it prove, do and refuse what it must, and measures it a little.
+    #[command(after_help = VERIFY)]
+    Verify {
+        /// Name of the node.
+        #[arg(required_unless_present = "here")]
+        node: Option<String>,
+        /// A throw-away node on this machine, instead of one that knows you.
+        #[arg(long, conflicts_with = "node")]
+        here: bool,
+        /// Only this kind of TEE; without it, all that the node has.
+        #[arg(long, value_name = "KIND")]
+        platform: Vec<String>,
+        /// Where a report goes: JSON if the name ends in `.json`, else a page in Markdown.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
     },
     /// Takes the key of a board behind a node, that its provider made for you.
     Key {

@@ -15,7 +15,7 @@ mod speed;
 use crate::application::{Loaded, clear, owner};
 use crate::bench::project::Project;
 use crate::exit::Exit;
-use crate::grammar::Application;
+use crate::grammar::{Application, Variant};
 use crate::printer::{Printer, Warnings};
 use anyhow::{Context, Result, bail};
 use report::{Checks, PlatformReport, Report};
@@ -127,7 +127,7 @@ async fn on_platform(platform: &str, stand: &Stand, folder: &Path, printer: &Pri
     let descriptor = include_str!("../bench/verify.yaml.in").replace("{node}", &stand.node.name);
     let project =
         Project { folder: "verify", descriptor: &descriptor, platform, cipher: CIPHER, payload: PAYLOAD_BYTES };
-    let loaded = Loaded::read(&Application { file: project.write()?, platform: Vec::new() })?;
+    let loaded = Loaded::read(&Application { file: project.write()?, variant: Variant::default() })?;
     let built = loaded.build_images(&stand.owner.identity.public(), &stand.home, printer).await?;
     let (application, folder) = (ApplicationId(random()?), folder.join(platform));
     let outcome = tokio::select! {

@@ -296,9 +296,11 @@ pub(crate) async fn up(application: Application, watch: bool, printer: &Printer)
     // Nobody else may deploy while a repair goes on, but between repairs everybody may.
     drop((deployment, lasting));
     let mut trouble = String::new();
+    // One for all turns: a Ctrl-C that comes while something else is done must not get lost.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut interrupted => return Ok(()),
             () = tokio::time::sleep(WATCH_PAUSE) => {}
         }
         let said = match ready.repair(application, &mut known, printer).await {

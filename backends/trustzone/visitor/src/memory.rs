@@ -60,9 +60,10 @@ pub(crate) fn touch_here(how: &str, address: u64) {
     // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing.
     let page = unsafe { mmap(std::ptr::null_mut(), PAGE, access, MapFlags::SHARED, &memory, address) };
     let word = page.unwrap_or_else(|error| panic!("cannot map {address:#x}: {error}")).cast::<u32>();
-    // SAFETY: the page is mapped for reading and writing, and a word at its start is aligned. What it holds is not this program's.
     match how {
+        // SAFETY: the page is mapped for reading, and a word at its start is aligned.
         "read" => drop(std::hint::black_box(unsafe { word.read_volatile() })),
+        // SAFETY: the same for writing; what the page holds is not this program's.
         _ => unsafe { word.write_volatile(0) },
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The functions do not know the fuzzer, so `cargo test` can run each of them on some bytes on every machine.
 
+mod boundary;
 mod layouts;
 mod links;
 mod module;
@@ -12,6 +13,7 @@ mod tee;
 #[cfg(test)]
 mod tests;
 
+pub use boundary::boundary;
 pub use layouts::layouts;
 pub use links::links;
 pub use module::module;

@@ -1,6 +1,6 @@
 //! Every target on some bytes: a promise that is broken already there needs no fuzzer to be found.
 
-use crate::{layouts, links, module, ports, protocol};
+use crate::{boundary, layouts, links, module, ports, protocol};
 
 /// Small deterministic randomness (splitmix64).
 struct Dice(u64);
@@ -38,6 +38,11 @@ fn try_some(seed: u64, target: fn(&[u8])) {
 #[test]
 fn a_module_keeps_its_promises() {
     try_some(1, module);
+}
+
+#[test]
+fn an_enclaves_wall_keeps_its_promises() {
+    try_some(6, boundary);
 }
 
 #[test]

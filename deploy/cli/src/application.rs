@@ -4,19 +4,20 @@ use crate::emulated::Emulated;
 use crate::exit::Exit;
 use crate::grammar::Application;
 use crate::printer::{Printer, report_text};
-use anyhow::{Context, Result, bail};
+use crate::variant;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use veritee_exec::build::build_all;
-use veritee_exec::cost::Seen;
 use veritee_exec::delegation::{self, Opened};
 use veritee_exec::deploy::{Deployment, Owner, Place, Target, bring_up, leave, look_desk, reconnect};
 use veritee_exec::fleet::{Fleet, Node};
 use veritee_exec::home::Home;
 use veritee_exec::provider::RemoteProvider;
 use veritee_exec::resolve::{Body, Built, BuiltModule, boards, check_ports, resolve, sources};
+use veritee_exec::seen::Seen;
 use veritee_exec::settle::{Changes, settle};
 use veritee_exec::state::State;
 use veritee_exec::throwaway::Throwaway;
@@ -36,20 +37,7 @@ impl Loaded {
     /// Reads and judges a descriptor.
     pub(crate) fn read(application: &Application) -> Result<Self> {
         let mut descriptor = Descriptor::read(&application.file).map_err(ExecError::from)?;
-        for wish in &application.platform {
-            let (node, kind) = wish.split_once('=').map_or((None, wish.as_str()), |(node, kind)| (Some(node), kind));
-            if let Some(node) = node
-                && !descriptor.nodes.contains_key(node)
-            {
-                let candidates = descriptor.nodes.keys().cloned().collect();
-                bail!(ExecError::NoSuch { what: "node", name: node.to_owned(), candidates });
-            }
-            for (name, found) in &mut descriptor.nodes {
-                if node.is_none_or(|node| node == name) {
-                    kind.clone_into(&mut found.platform);
-                }
-            }
-        }
+        variant::apply(&application.variant, &mut descriptor)?;
         let folder = application.file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         let checked = resolving::check(&descriptor, folder).map_err(|error| with_places(error, &application.file));
         checked.with_context(|| application.file.display().to_string())?;
@@ -75,10 +63,11 @@ impl Loaded {
         let mut built = Built::new();
         for (module, image) in images {
             let board = boards.remove(&module).map(|(key, _)| key);
-            built.insert(module, BuiltModule { body: Body::Image(image), board });
+            built.insert(module, BuiltModule { body: Body::Image(image), board, kept: None });
         }
         for (module, (key, driver)) in boards {
-            built.extend(driver.map(|driver| (module, BuiltModule { body: Body::Driver(driver), board: Some(key) })));
+            let lent = |driver| BuiltModule { body: Body::Driver(driver), board: Some(key), kept: None };
+            built.extend(driver.map(|driver| (module, lent(driver))));
         }
         Ok(built)
     }
@@ -195,6 +184,8 @@ enum Known {
 
 /// An application that is built, and whose nodes are reached. Its state is not touched yet.
 pub(crate) struct Ready {
+    /// The only module that matters; nodes of others may be down.
+    only: Option<String>,
     known: Known,
     home: Home,
     owner: Owner,
@@ -203,15 +194,19 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    pub(crate) async fn prepare(application: &Application, printer: &Printer) -> Result<Self> {
+    /// With the nodes of all modules, or of the only one that matters. A delegate reaches all that he was told of.
+    pub(crate) async fn prepare(
+        application: &Application, only: impl FnOnce(&Descriptor) -> Option<String>, printer: &Printer,
+    ) -> Result<Self> {
         if let Some(path) = &application.delegation {
             return Self::delegated(path).await;
         }
         let loaded = Loaded::read(application)?;
+        let only = only(&loaded.descriptor);
         let home = Home::of_user();
         let owner = owner(&home)?;
         let built = loaded.build(&owner.identity.public(), &home, printer).await?;
-        let mut ready = Self { known: Known::Descriptor(loaded), home, owner, built, fleet: Fleet::default() };
+        let mut ready = Self { only, known: Known::Descriptor(loaded), home, owner, built, fleet: Fleet::default() };
         ready.reach_again().await?;
         Ok(ready)
     }
@@ -223,7 +218,7 @@ impl Ready {
         let owner = Owner { delegated: Some(opened.act(path, home.owner()?, delegation::now())?), ..owner(&home)? };
         let (_, built) = opened.target(path)?;
         let known = Known::Delegation(Box::new(opened), path.to_owned());
-        let mut ready = Self { known, home, owner, built, fleet: Fleet::default() };
+        let mut ready = Self { only: None, known, home, owner, built, fleet: Fleet::default() };
         ready.reach_again().await?;
         Ok(ready)
     }
@@ -236,8 +231,13 @@ impl Ready {
             Known::Descriptor(loaded) => {
                 let descriptor = &loaded.descriptor;
                 let mut state = loaded.state(&home)?;
-                reach(&mut fleet, state.placed.values().map(|placed| &placed.node), descriptor, &home).await?;
-                settle(descriptor, &mut built, &fleet, (state.application, changes), printer).await?;
+                if self.only.is_none() {
+                    reach(&mut fleet, state.placed.values().map(|placed| &placed.node), descriptor, &home).await?;
+                }
+                let matters = |name: &String| self.only.as_ref().is_none_or(|only| only == name);
+                let mut settled: Built = built.extract_if(.., |name, _| matters(name)).collect();
+                settle(descriptor, &mut settled, &fleet, (state.application, changes), printer).await?;
+                built.append(&mut settled);
                 let target = resolve(descriptor, &built, &fleet, &mut state)?;
                 (state, target)
             }
@@ -267,12 +267,24 @@ pub(crate) struct Lasting {
 impl Lasting {
     /// Builds, connects to the nodes, locks the state, resolves.
     pub(crate) async fn open(application: &Application, printer: &Printer) -> Result<Self> {
-        Ready::prepare(application, printer).await?.lasting(Changes::Wait, printer).await
+        Ready::prepare(application, |_| None, printer).await?.lasting(Changes::Wait, printer).await
+    }
+
+    /// The same for one module: no other one's node is asked.
+    pub(crate) async fn of_module(application: &Application, module: &str, printer: &Printer) -> Result<Self> {
+        let only = |_: &Descriptor| Some(module.to_owned());
+        Ready::prepare(application, only, printer).await?.lasting(Changes::Wait, printer).await
     }
 
     pub(crate) fn place<'a>(&'a self, printer: &'a Printer) -> Place<'a> {
         Place { target: &self.target, fleet: &self.fleet, owner: &self.owner, talk: printer }
     }
+}
+
+/// The nodes of all modules of a descriptor, or of one.
+fn nodes<'a>(descriptor: &'a Descriptor, only: Option<&str>) -> impl Iterator<Item = &'a String> {
+    let modules = descriptor.modules.iter().filter(move |(name, _)| only.is_none_or(|only| only == *name));
+    modules.map(|(_, module)| &module.node)
 }
 
 /// Opens channels to nodes that have none yet.
@@ -325,7 +337,7 @@ async fn reach_for(fleet: &mut Fleet, opened: &Opened, home: &Home) -> Result<()
 }
 
 pub(crate) async fn plan(application: Application, printer: &Printer) -> Result<()> {
-    let lasting = Ready::prepare(&application, printer).await?.lasting(Changes::Show, printer).await?;
+    let lasting = Ready::prepare(&application, |_| None, printer).await?.lasting(Changes::Show, printer).await?;
     let steps = veritee_exec::plan::steps(&lasting.target, &lasting.state, &lasting.fleet).await?;
     printer.result(&steps, || if steps.is_empty() { "nothing to change".to_owned() } else { steps.join("\n") });
     Ok(())
@@ -335,7 +347,7 @@ pub(crate) async fn up(application: Application, watch: bool, printer: &Printer)
     if application.delegation.is_some() {
         return Lasting::open(&application, printer).await?.reconnect(printer).await;
     }
-    let mut ready = Ready::prepare(&application, printer).await?;
+    let mut ready = Ready::prepare(&application, |_| None, printer).await?;
     let mut lasting = ready.lasting(Changes::Happen, printer).await?;
     let application = lasting.state.application;
     // Before the modules are connected: what is started again from here on is seen.
@@ -349,9 +361,11 @@ pub(crate) async fn up(application: Application, watch: bool, printer: &Printer)
     // Nobody else may deploy while a repair goes on, but between repairs everybody may.
     drop((deployment, lasting));
     let mut trouble = String::new();
+    // One for all turns: a Ctrl-C that comes while something else is done must not get lost.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut interrupted => return Ok(()),
             () = tokio::time::sleep(WATCH_PAUSE) => {}
         }
         let said = match ready.repair(application, &mut known, printer).await {
@@ -391,8 +405,8 @@ impl Ready {
         let mut fleet = Fleet::default();
         match &self.known {
             Known::Descriptor(loaded) => {
-                let nodes = loaded.descriptor.modules.values().map(|module| &module.node);
-                reach(&mut fleet, nodes, &loaded.descriptor, &self.home).await?;
+                let only = self.only.as_deref();
+                reach(&mut fleet, nodes(&loaded.descriptor, only), &loaded.descriptor, &self.home).await?;
             }
             Known::Delegation(opened, _) => reach_for(&mut fleet, opened, &self.home).await?,
         }
@@ -474,7 +488,7 @@ pub(crate) async fn status(application: Application, printer: &Printer) -> Resul
 }
 
 pub(crate) async fn disable(application: Application, module: &str, printer: &Printer) -> Result<()> {
-    let lasting = Lasting::open(&application, printer).await?;
+    let lasting = Lasting::of_module(&application, module, printer).await?;
     let target = lasting.target.modules.get(module).ok_or_else(|| ExecError::NoSuch {
         what: "module",
         name: module.to_owned(),
@@ -504,16 +518,7 @@ pub(crate) async fn down(application: Application, printer: &Printer) -> Result<
     reach(&mut fleet, nodes, &loaded.descriptor, &home).await?;
     let application = state.application;
     for node in fleet.nodes.values() {
-        // What the node has, not what the state says: a lost state says nothing.
-        for module in node.list(application.0).await? {
-            let name = module.name.module.clone();
-            node.tell(Request::Unload { name: module.name }, "unload").await?;
-            printer.done(&format!("unloaded {name} from {}", node.name));
-        }
-        for connection in node.figures(application.0).await?.connections {
-            let unroute = Request::Unroute { application: application.0, connection: connection.connection };
-            node.tell(unroute, "unroute").await?;
-        }
+        clear(node, application.0, printer).await?;
     }
     for (module, placed) in state.placed.clone() {
         match &placed.lent {
@@ -526,5 +531,19 @@ pub(crate) async fn down(application: Application, printer: &Printer) -> Result<
     }
     home.forget(application)?;
     printer.result(&serde_json::json!({"down": true}), || format!("{} is down", loaded.descriptor.application));
+    Ok(())
+}
+
+/// Ends all modules of an application on a node, and its connections there: what the node has, not what a state says, for a lost
+/// state says nothing.
+pub(crate) async fn clear(node: &Node, application: [u8; 16], talk: &dyn Talk) -> Result<(), ExecError> {
+    for module in node.list(application).await? {
+        let name = module.name.module.clone();
+        node.tell(Request::Unload { name: module.name }, "unload").await?;
+        talk.done(&format!("unloaded {name} from {}", node.name));
+    }
+    for connection in node.figures(application).await?.connections {
+        node.tell(Request::Unroute { application, connection: connection.connection }, "unroute").await?;
+    }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `veritee bench`: two nodes on loopback with links as in production, measured beside what the machine can do at best.
 
-mod cost;
+pub(crate) mod cost;
 mod floors;
-mod project;
+pub(crate) mod project;
 mod rig;
 
 use crate::printer::Printer;
@@ -39,10 +39,10 @@ struct Results {
 }
 
 /// Of many round trips.
-#[derive(Serialize, Clone, Copy)]
-struct Percentiles {
-    p50: f64,
-    p99: f64,
+#[derive(Serialize, Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Percentiles {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
 }
 
 /// A flood.
@@ -79,7 +79,7 @@ struct Ratios {
 }
 
 impl Percentiles {
-    fn of(mut trips: Vec<f64>) -> Self {
+    pub(crate) fn of(mut trips: Vec<f64>) -> Self {
         trips.sort_by(f64::total_cmp);
         let at = |percent: usize| trips.get(trips.len() * percent / 100).copied().unwrap_or_default();
         Self { p50: round(at(50)), p99: round(at(99)) }

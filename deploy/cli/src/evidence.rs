@@ -12,7 +12,7 @@ use veritee_exec::deploy::appraise;
 
 /// Attests a module and prints a token. Refused evidence is printed too, and is not a success.
 pub(crate) async fn evidence(application: Application, module: &str, token: Token, printer: &Printer) -> Result<Exit> {
-    let lasting = Lasting::open(&application, printer).await?;
+    let lasting = Lasting::of_module(&application, module, printer).await?;
     let appraisal = appraise(lasting.place(printer), &lasting.state, module).await?;
     let reason = appraisal.verdict.as_ref().err().map(ToString::to_string);
     let appraised = Appraised {

@@ -54,6 +54,7 @@ impl Exit {
                 | ExecError::Control { .. }
                 | ExecError::Session { .. }
                 | ExecError::NotGranted { .. }
+                | ExecError::WentBack { .. }
                 | ExecError::NotLent(_)
                 | ExecError::Provider(_)
                 | ExecError::RolledBack { .. }

@@ -155,6 +155,10 @@ const REVOKE: &str = "Delegations have rising serials; modules refuse all below 
                       was not told; it is with the next call, or the next `up`. A module that was started again knows no floor \
                       until `up`.";
 
+const VERIFY: &str = "A throw-away application is brought up on the node and removed again; your own applications are not touched. \
+                      Exit code 1 when a check failed, or nothing could be verified: platforms with boards cannot yet.\n\n\
+                      Example: veritee node verify --here --platform sgx --report verify-here.md";
+
 /// Verbs.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
@@ -383,6 +387,22 @@ pub(crate) enum NodeVerb {
         /// Name of the node.
         name: String,
     },
+    /// Verifies a node, real or simulated: has it prove, do and refuse what it must, and measures it a little.
+    #[command(after_help = VERIFY)]
+    Verify {
+        /// Name of the node.
+        #[arg(required_unless_present = "here")]
+        node: Option<String>,
+        /// A throw-away node on this machine, instead of one that knows you.
+        #[arg(long, conflicts_with = "node")]
+        here: bool,
+        /// Only this kind of TEE; without it, all that the node has.
+        #[arg(long, value_name = "KIND")]
+        platform: Vec<String>,
+        /// Where a report goes: JSON if the name ends in `.json`, else a page in Markdown.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
     /// Takes the key of a board behind a node, that its provider made for you.
     Key {
         /// Name of the node.
@@ -503,9 +523,8 @@ pub(crate) struct Application {
     /// The descriptor: .yaml, .json or .toml.
     #[arg(long = "file", short = 'f', default_value = "veritee.yaml", value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Another kind of TEE for one node or for all, whatever the descriptor says.
-    #[arg(long, value_name = "[NODE=]KIND")]
-    pub(crate) platform: Vec<String>,
+    #[command(flatten)]
+    pub(crate) variant: Variant,
     /// Instead of a descriptor.
     #[arg(skip)]
     pub(crate) delegation: Option<PathBuf>,
@@ -515,7 +534,7 @@ pub(crate) struct Application {
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Acting {
     /// Instead of a descriptor: the delegation by which you act for the owner.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "platform"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "platform", "source"])]
     pub(crate) delegation: Option<PathBuf>,
 }
 
@@ -590,14 +609,24 @@ pub(crate) struct Placed {
     /// The descriptor: .yaml, .json or .toml.
     #[arg(default_value = "veritee.yaml", value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) variant: Variant,
+}
+
+/// What differs from the descriptor.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct Variant {
     /// Another kind of TEE for one node or for all, whatever the descriptor says.
     #[arg(long, value_name = "[NODE=]KIND")]
     pub(crate) platform: Vec<String>,
+    /// Another source for a module: `gateway=c:FOLDER` or `gateway=rust:FOLDER`, beside the descriptor.
+    #[arg(long, value_name = "MODULE=LANGUAGE:FOLDER")]
+    pub(crate) source: Vec<String>,
 }
 
 impl From<Placed> for Application {
     fn from(placed: Placed) -> Self {
-        Self { file: placed.file, platform: placed.platform, delegation: None }
+        Self { file: placed.file, variant: placed.variant, delegation: None }
     }
 }
 

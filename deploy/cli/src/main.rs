@@ -3,6 +3,7 @@
 mod application;
 mod bench;
 mod delegate;
+mod doctor;
 mod emulated;
 mod evidence;
 mod exit;
@@ -17,11 +18,13 @@ mod provider;
 mod run;
 mod sealed;
 mod speak;
+mod variant;
+mod verify;
 mod world;
 
 use clap::{CommandFactory, Parser};
 use exit::Exit;
-use grammar::{Arguments, Verb};
+use grammar::{Arguments, NodeVerb, Verb};
 use printer::Printer;
 use std::process::ExitCode;
 
@@ -70,10 +73,13 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
         Verb::Request { application, acting, connection, payload, wait, timeout } => {
             speak::request(acting.on(application), &connection, &payload, (wait, timeout), printer).await?;
         }
+        Verb::Node(NodeVerb::Verify { node, here: _, platform, report }) => {
+            return verify::verify(&verify::Wish { node, platforms: platform, report }, printer).await;
+        }
         Verb::Node(verb) => nodes::obey(verb, printer).await?,
         Verb::Provider(verb) => provider::obey(verb, printer).await?,
         Verb::Whoami => nodes::whoami(printer)?,
-        Verb::Doctor => nodes::doctor(printer)?,
+        Verb::Doctor => doctor::doctor(printer)?,
         Verb::Bench { platform, payload, cipher, events, connections } => {
             bench::bench(&bench::Wish { platform, payload, cipher, events, connections }, printer).await?;
         }

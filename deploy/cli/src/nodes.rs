@@ -1,14 +1,13 @@
-//! Verbs about nodes, this machine, and the owner's files.
+//! Verbs about nodes and the owner's files.
 
 use crate::grammar::NodeVerb;
 use crate::lasting;
 use crate::printer::Printer;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
-use std::process::Command;
+use veritee_exec::ExecError;
 use veritee_exec::fleet::Node;
 use veritee_exec::home::{BoardKey, Home, KnownNode};
-use veritee_exec::{ExecError, platforms, throwaway};
 use veritee_node_client::{Fingerprint, Token, enrol, parse_fingerprint};
 use veritee_node_protocol::{Request, Response};
 
@@ -25,6 +24,7 @@ pub(crate) async fn obey(verb: NodeVerb, printer: &Printer) -> Result<()> {
         NodeVerb::List => list(&home, printer),
         NodeVerb::Show { name } => show(&home, &name, printer).await,
         NodeVerb::Key { node, file, board } => key(&home, &node, &file, board, printer),
+        NodeVerb::Verify { .. } => unreachable!("it has an exit code of its own"),
         NodeVerb::Remove { name } => remove(&home, &name, printer).await,
     }
 }
@@ -107,86 +107,6 @@ async fn remove(home: &Home, name: &str, printer: &Printer) -> Result<()> {
     home.set_nodes(&nodes)?;
     printer.result(&serde_json::json!({"removed": name}), || format!("{name} has forgotten you"));
     Ok(())
-}
-
-/// What this machine has.
-pub(crate) fn doctor(printer: &Printer) -> Result<()> {
-    let runs = |program: &str, argument: &str| {
-        let output = Command::new(program).arg(argument).output();
-        output
-            .ok()
-            .filter(|output| output.status.success())
-            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let node = throwaway::node_program()?;
-    let findings = [
-        ("cargo", runs("cargo", "--version"), "install it with rustup"),
-        ("rustc", runs("rustc", "--version"), "install it with rustup"),
-        ("C compiler", first_line(runs("cc", "--version")), "apt install gcc"),
-        (
-            "veritee-node",
-            runs(&node.to_string_lossy(), "--version"),
-            "build it: cargo build --release --package veritee-node",
-        ),
-        (
-            "veritee-emu",
-            runs(&crate::emulated::program().to_string_lossy(), "--version"),
-            "emulated boards need it; build it: cargo build --release --package veritee-emu",
-        ),
-        ("clang", first_line(runs("clang", "--version")), "modules on boards need it: apt install clang"),
-        ("lld", runs("ld.lld", "--version"), "modules on boards need it: apt install lld"),
-        (
-            "QEMU",
-            first_line(runs("qemu-system-aarch64", "--version")),
-            "emulated TrustZone machines need it: apt install qemu-system-arm",
-        ),
-        ("Landlock", landlock(), "use a kernel of 5.13 or later with Landlock enabled"),
-        ("RDRAND", rdrand(), "native modules need a processor of 2012 or later"),
-        ("SGX", sgx(), "simulated SGX needs a processor with AVX, AES, PCLMULQDQ, SHA, RDRAND and FSGSBASE"),
-    ];
-    let value: serde_json::Map<String, serde_json::Value> =
-        findings.iter().map(|(name, found, _)| ((*name).to_owned(), serde_json::json!(found))).collect();
-    printer.result(&value, || {
-        let lines = findings.iter().map(|(name, found, advice)| match found {
-            Some(found) => format!("✓ {name}: {found}"),
-            None => format!("✗ {name}: missing; {advice}"),
-        });
-        let platforms = format!("platforms: {}", platforms::words().join(", "));
-        lines.chain([platforms]).collect::<Vec<_>>().join("\n")
-    });
-    Ok(())
-}
-
-fn first_line(text: Option<String>) -> Option<String> {
-    text.and_then(|text| text.lines().next().map(str::to_owned))
-}
-
-/// What SGX images would run on here.
-fn sgx() -> Option<String> {
-    let there = |path: &str| Path::new(path).exists();
-    let hardware = ["/dev/sgx_enclave", "/dev/sgx/enclave", "/dev/isgx"].into_iter().find(|path| there(path));
-    if let Some(device) = hardware {
-        let quotes = if there("/var/run/aesmd/aesm.socket") { "AESM answers" } else { "no AESM for quotes" };
-        return Some(format!("{device}, {quotes}; this version runs images in software all the same"));
-    }
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let flags: Vec<&str> = text.lines().find(|line| line.starts_with("flags"))?.split_whitespace().collect();
-    let needed = ["avx", "aes", "pclmulqdq", "sha_ni", "rdrand", "fsgsbase"];
-    needed.iter().all(|flag| flags.contains(flag)).then(|| "in software only (no SGX device)".to_owned())
-}
-
-fn landlock() -> Option<String> {
-    let modules = std::fs::read_to_string("/sys/kernel/security/lsm").ok();
-    match modules {
-        Some(modules) => modules.contains("landlock").then(|| "enabled".to_owned()),
-        // The list may be hidden; runners find out and refuse if it is missing.
-        None => Some("unknown (the list of security modules is not readable)".to_owned()),
-    }
-}
-
-fn rdrand() -> Option<String> {
-    let processors = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    processors.contains("rdrand").then(|| "present".to_owned())
 }
 
 /// Files of the owner.

@@ -149,7 +149,7 @@ fn connection_cells(connection: &ConnectionReport) -> [String; 8] {
 }
 
 /// Columns as wide as they must be.
-fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
     let mut all = vec![head.map(str::to_owned)];
     all.extend(rows);
     let widths: [usize; N] =

@@ -94,10 +94,12 @@ async fn watch(
         None => "running; Ctrl-C ends it".to_owned(),
     });
     let mut before = 0;
+    // One for all turns: a Ctrl-C that comes while something else is done must not get lost.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let next = (Instant::now() + EVERY).min(end.unwrap_or(Instant::now() + EVERY));
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut interrupted => return Ok(()),
             () = sleep_until(next) => {}
         }
         let report = report(place, state, deployment, ports).await?;

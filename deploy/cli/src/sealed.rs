@@ -42,7 +42,7 @@ async fn save_state(application: &Application, order: SaveOrder<'_>, printer: &P
 async fn restore_state(
     application: &Application, which: (&str, Option<&Path>), leave: Leave, printer: &Printer,
 ) -> Result<()> {
-    let mut lasting = Ready::prepare(application, printer).await?.lasting(Changes::Happen, printer).await?;
+    let mut lasting = Ready::prepare(application, |_| None, printer).await?.lasting(Changes::Happen, printer).await?;
     lasting.home.remember(lasting.state.application, &lasting.target.application, lasting.state.folder())?;
     let place = Place { target: &lasting.target, fleet: &lasting.fleet, owner: &lasting.owner, talk: printer };
     let mut deployment = restore(place, &mut lasting.state, which, leave).await?;

@@ -12,7 +12,7 @@ use veritee_exec::direct::Caller;
 use veritee_exec::settle::Changes;
 use veritee_exec::{ExecError, hex};
 use veritee_ids::{Op, PortKind, Status};
-use veritee_model::Millis;
+use veritee_model::{Descriptor, Millis};
 use veritee_platform::Port;
 
 impl Payload {
@@ -52,7 +52,8 @@ fn no_such(what: &'static str, name: &str, candidates: Vec<String>) -> ExecError
 
 pub(crate) async fn call(application: Application, entry: &str, payload: &Payload, printer: &Printer) -> Result<()> {
     let payload = payload.bytes()?;
-    let lasting = Lasting::open(&application, printer).await?;
+    let module = entry.split_once('.').map_or(entry, |(module, _)| module);
+    let lasting = Lasting::of_module(&application, module, printer).await?;
     let entries = || {
         let ports = lasting.built.iter().flat_map(|(module, image)| {
             let entries = image.ports().ports.iter().filter(|port| port.kind == PortKind::Entry);
@@ -91,7 +92,12 @@ struct Message<'a> {
 
 /// Opens a caller's end of a direct connection; waits while others are in the way.
 async fn caller(application: &Application, message: &Message<'_>, wait: Millis, printer: &Printer) -> Result<Caller> {
-    let ready = Ready::prepare(application, printer).await?;
+    let named = |descriptor: &Descriptor| {
+        let found =
+            descriptor.connections.iter().find(|found| found.direct && found.shown_name() == message.connection);
+        found.map(|found| found.to.module.clone())
+    };
+    let ready = Ready::prepare(application, named, printer).await?;
     let end = Instant::now() + wait.duration();
     loop {
         match open_caller(&ready, message, printer).await {

@@ -1,23 +1,18 @@
 //! What the end of an epoch cost, in the words of PROTOCOL section 5: exact where both ends live, else a bound or a claim.
 //!
-//! For the bound, the tool keeps the last sealed status of every module that it read, in `.veritee/seen`. It is a note, not
-//! a decision: without it the bound is zero.
+//! For the bound, the tool keeps what modules sealed before: see [`seen`](crate::seen).
 
-use crate::connect::{Desks, Side, Wire};
+use crate::ExecError;
+use crate::connect::{Side, Wire};
 use crate::fleet::Fleet;
-use crate::home::replace;
-use crate::state::{State, unhex};
-use crate::{ExecError, hex};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use crate::seen::Seen;
+use crate::state::State;
+use serde::Serialize;
 use std::fmt;
-use std::fs;
-use veritee_ids::{ActivationId, ConnectionId, Epoch};
+use veritee_ids::ActivationId;
 use veritee_node_protocol::ConnectionFigures;
 use veritee_session::Status;
 use veritee_session::keys::EpochRecord;
-
-const SEEN: &str = "seen";
 
 /// How far one end of a connection came in an epoch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -102,49 +97,6 @@ impl fmt::Display for Cost {
             "; the node of the source claims {emitted} emitted, {accepted} accepted, {waiting} waiting of which {stored} \
              stored, since the route was set"
         )
-    }
-}
-
-/// Last sealed statuses by module.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Seen(BTreeMap<String, SeenModule>);
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct SeenModule {
-    activation: String,
-    /// Connection, epoch, next counter.
-    rows: Vec<(u16, u32, u64)>,
-}
-
-impl Seen {
-    /// Reads the note. One that is missing or unreadable says nothing.
-    #[must_use]
-    pub fn read(state: &State) -> Self {
-        let text = fs::read_to_string(state.folder().join(SEEN)).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-
-    /// Notes what all modules seal now; modules that do not answer keep what was noted before.
-    ///
-    /// # Errors
-    /// [`ExecError::Node`], [`ExecError::File`] or what a module refuses.
-    pub async fn note(state: &State, desks: &mut Desks) -> Result<(), ExecError> {
-        let mut seen = Self::read(state);
-        for (module, desk) in desks {
-            let status = desk.status().await?;
-            let rows = status.rows.iter().map(|row| (row.connection.0, row.epoch.0, row.next.0)).collect();
-            let activation = hex(&desk.activation().0);
-            seen.0.insert(module.clone(), SeenModule { activation, rows });
-        }
-        let text = serde_json::to_string(&seen).unwrap_or_default();
-        replace(&state.folder().join(SEEN), text.as_bytes())
-    }
-
-    fn counter(&self, module: &str, activation: ActivationId, (id, epoch): (ConnectionId, Epoch)) -> Option<u64> {
-        let found = self.0.get(module)?;
-        let same = unhex(&found.activation)? == activation.0;
-        let row = found.rows.iter().find(|(row, of, _)| (*row, *of) == (id.0, epoch.0));
-        row.filter(|_| same).map(|(_, _, next)| *next)
     }
 }
 

@@ -346,9 +346,10 @@ impl Opened {
         let (mut modules, mut built) = (BTreeMap::new(), Built::new());
         for (name, note) in &self.file.modules {
             let image = note.image().ok_or_else(|| unknown(name))?;
-            built.insert(name.clone(), BuiltModule { body: Body::Image(image.clone()), board: None });
+            built.insert(name.clone(), BuiltModule { body: Body::Image(image.clone()), board: None, kept: None });
             let (node, platform) = (note.node.clone(), note.platform.clone());
-            let target = ModuleTarget { node, platform, runs: Runs::Image(image), credential: None, restart: false };
+            let target =
+                ModuleTarget { node, platform, runs: Runs::Image(image), credential: None, restart: false, kept: None };
             modules.insert(name.clone(), target);
         }
         let wires = self.file.connections.iter().map(|note| note.wire().ok_or_else(|| unknown(&note.name)));

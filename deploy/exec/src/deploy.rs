@@ -1,18 +1,20 @@
 //! The whole way of a deployment. Doing it again changes only what differs; interrupted anywhere, the next call finishes.
 
 use crate::connect::{Connected, Desks, End, Ended, Side, Wire, connect, stands};
-use crate::cost::{self, Cost, Counted, Seen, counted};
+use crate::cost::{self, Cost, Counted, counted};
 use crate::desk::{self, Desk};
 use crate::fleet::{Fleet, Node};
 use crate::lent::Lent;
 use crate::provider::GrantName;
+use crate::resolve::Kept;
 use crate::sealed::{SealedState, start_from};
+use crate::seen::Seen;
 use crate::state::{Placed, State};
 use crate::{ExecError, Talk, hex};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use veritee_ids::{Challenge, PortIndex};
-use veritee_node_protocol::{FailureKind, ModuleName, Remote, Request};
+use veritee_node_protocol::{FailureKind, ModuleName, Remote, Request, Response};
 use veritee_platform::{BuiltImage, Credential, Expected, OwnerPlatform, PlatformError, Verified, VerifyPolicy};
 use veritee_session::{Delegated, OwnerIdentity, OwnerRoot, Signer};
 use veritee_wire::layout::RowName;
@@ -30,6 +32,8 @@ pub struct ModuleTarget {
     pub credential: Option<Credential>,
     /// Its node starts it again, fresh, when it dies.
     pub restart: bool,
+    /// The place that its node keeps for it.
+    pub kept: Option<Kept>,
 }
 
 /// What runs as a module.
@@ -144,6 +148,7 @@ pub(crate) async fn bring_up_from(
     unload_strangers(place, state).await?;
     load(place, state).await?;
     let mut desks = attest(place, state).await?;
+    Seen::read(state).witness_all(&mut desks).await?;
     hold_floor(place, state, &mut desks).await?;
     remove_rows(place, state, &mut desks).await?;
     route(place, state).await?;
@@ -224,12 +229,25 @@ async fn load(place: Place<'_>, state: &mut State) -> Result<(), ExecError> {
             if error.failure() != Some(FailureKind::Taken) {
                 return Err(error);
             }
-            // The same name with another image: the old one makes room.
+            // The same name with another image: the old one makes room, and its place goes with it.
             node.tell(Request::Unload { name }, "unload").await?;
+            if let Some(kept) = &target.kept {
+                keep_again(node, module, kept).await?;
+            }
             load_one(node, &request).await?;
         }
     }
     Ok(())
+}
+
+/// Has a node keep a place again that it gave up with the module that was there.
+async fn keep_again(node: &Node, module: &str, kept: &Kept) -> Result<(), ExecError> {
+    match node.ask(kept.request.clone()).await? {
+        Response::Reserved { place } if place == kept.place => Ok(()),
+        // Somebody was faster: the image is not for where there is room now.
+        Response::Reserved { .. } => Err(ExecError::Moved { module: module.to_owned() }),
+        _ => Err(node.strange("reserve")),
+    }
 }
 
 /// Loads; waits while the node still starts the module for an earlier call that was interrupted.

@@ -5,7 +5,7 @@
 
 use crate::connect::{Side, Wire};
 use crate::desk::Desk;
-use crate::fleet::Node;
+use crate::fleet::{Entered, Node};
 use crate::{ExecError, random};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
@@ -130,14 +130,11 @@ impl Caller {
     /// Seals under the next counter, enters, and enters the same frame again while the module is busy.
     async fn send(&mut self, payload: &[u8], reply_ms: u32) -> Result<Vec<u8>, ExecError> {
         let frame = self.seal(payload)?;
+        let row = self.row;
         let end = Instant::now() + BUSY_PATIENCE;
         let mut pause = Duration::from_millis(1);
         loop {
-            let request = Request::Direct { name: self.module.clone(), row: self.row, frame: frame.clone(), reply_ms };
-            let answer = self.node.ask_within(request, Duration::from_millis(reply_ms.into())).await?;
-            let Response::Entered { status, reply, .. } = answer else {
-                return Err(self.node.strange("direct"));
-            };
+            let Entered { status, reply, .. } = self.enter(row, frame.clone(), reply_ms).await?;
             match Status::try_from(status) {
                 Ok(Status::Accepted) => return Ok(reply),
                 Ok(Status::Busy | Status::NoRoom) if Instant::now() < end => tokio::time::sleep(pause).await,
@@ -148,7 +145,29 @@ impl Caller {
         }
     }
 
-    fn seal(&mut self, payload: &[u8]) -> Result<Vec<u8>, ExecError> {
+    /// Enters any bytes as a frame of any row, once; gives what came of them, whatever it is.
+    ///
+    /// # Errors
+    /// [`ExecError::Node`] or [`ExecError::StrangeAnswer`].
+    pub async fn enter(&self, row: u16, frame: Vec<u8>, reply_ms: u32) -> Result<Entered, ExecError> {
+        let request = Request::Direct { name: self.module.clone(), row, frame, reply_ms };
+        match self.node.ask_within(request, Duration::from_millis(reply_ms.into())).await? {
+            Response::Entered { status, value, reply } => Ok(Entered { status, value, reply }),
+            _ => Err(self.node.strange("direct")),
+        }
+    }
+
+    /// The row of the module's table that this caller speaks to.
+    #[must_use]
+    pub const fn row(&self) -> u16 {
+        self.row
+    }
+
+    /// Seals a payload as the next frame: its counter is used up, whether it is entered or not.
+    ///
+    /// # Errors
+    /// [`ExecError::Direct`] after 2^64 - 1 frames.
+    pub fn seal(&mut self, payload: &[u8]) -> Result<Vec<u8>, ExecError> {
         let header = self.header;
         self.header.counter = header.counter.next().ok_or_else(|| self.failed("its counter is used up"))?;
         let mut body = payload.to_vec();
@@ -156,7 +175,7 @@ impl Caller {
         let nonce = Nonce { counter: header.counter, direction: Direction::Forward };
         let tag = self.forward.seal(nonce, &header.associated(self.handle), &mut body);
         let mut frame = vec![0; Frame::BYTES];
-        header.encode(&mut frame).expect("the buffer has the header's length");
+        header.encode(&mut frame).map_err(|_| self.failed("its header cannot be written"))?;
         frame.extend_from_slice(&body);
         frame.extend_from_slice(&tag);
         Ok(frame)

@@ -1,7 +1,7 @@
 //! What can go wrong while acting, by who is to blame.
 
 use std::path::PathBuf;
-use veritee_ids::{ControlKind, ControlResult, Epoch, Status};
+use veritee_ids::{ConnectionId, ControlKind, ControlResult, Epoch, Status};
 use veritee_node_client::{ClientError, IdentityError};
 use veritee_node_protocol::FailureKind;
 use veritee_platform::PlatformError;
@@ -110,6 +110,32 @@ pub enum ExecError {
     /// A module that runs is not the one of the descriptor's sources any more.
     #[error("module {module} was changed since it was loaded; `veritee up` replaces it")]
     Changed {
+        /// The module.
+        module: String,
+    },
+    /// A module's sealed counters went back: somebody restored an earlier state of it.
+    #[error(
+        "module {module} is older than itself: on connection {connection} it sealed epoch {} counter {} before, now epoch {} counter {}. \
+         Somebody restored an earlier state of it, as a snapshot of its machine does, so there may be two of it; {}",
+        before.0, before.1, now.0, now.1,
+        if *disabled { "this one is disabled, and `veritee up` starts a new one once `veritee down` removed it" }
+        else { "it could not be disabled: take the application down" }
+    )]
+    WentBack {
+        /// The module.
+        module: String,
+        /// The connection.
+        connection: ConnectionId,
+        /// Epoch and counter before.
+        before: (Epoch, u64),
+        /// Epoch and counter now.
+        now: (Epoch, u64),
+        /// Whether it could be disabled.
+        disabled: bool,
+    },
+    /// The place of a module was taken by somebody else while the module was replaced.
+    #[error("the place of module {module} was taken meanwhile; the next `veritee up` finds another one")]
+    Moved {
         /// The module.
         module: String,
     },

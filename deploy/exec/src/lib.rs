@@ -26,6 +26,7 @@ pub mod platforms;
 pub mod provider;
 pub mod resolve;
 pub mod sealed;
+pub mod seen;
 pub mod settle;
 pub mod state;
 pub mod throwaway;

@@ -1,8 +1,9 @@
 //! What is true (sealed status) and what nodes claim (figures), side by side.
 
 use crate::connect::{Desks, Side};
-use crate::cost::{self, Cost, Seen, counted};
+use crate::cost::{self, Cost, counted};
 use crate::deploy::{Deployment, Place};
+use crate::seen::Seen;
 use crate::state::State;
 use crate::{ExecError, hex};
 use serde::Serialize;
@@ -78,6 +79,7 @@ pub struct ConnectionReport {
 pub async fn report(
     place: Place<'_>, state: &State, deployment: &mut Deployment, ports: &dyn Fn(&str, u16) -> String,
 ) -> Result<Report, ExecError> {
+    Seen::read(state).witness_all(&mut deployment.desks).await?;
     let rows = rows(&mut deployment.desks).await?;
     let broken = broken(place, state, &mut deployment.desks).await?;
     let figures = figures(place, state).await?;

@@ -15,6 +15,7 @@ use veritee_ids::{CipherId, ConnectionId, Freshness, PortIndex, PortKind, RowInd
 use veritee_model::check::CALLERS;
 use veritee_model::ports::{Tables, port};
 use veritee_model::{Connection, Descriptor, Restart};
+use veritee_node_protocol::Request;
 use veritee_platform::{BuiltImage, Driver, Language, OwnerPlatform, PortTable, VerifyPolicy};
 
 /// A module that is built, or that its provider lends.
@@ -24,6 +25,17 @@ pub struct BuiltModule {
     pub body: Body,
     /// The owner's key of its board.
     pub board: Option<BoardKey>,
+    /// The place that its node keeps for it, once it is settled.
+    pub kept: Option<Kept>,
+}
+
+/// A place that a node keeps for a module.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// How it was asked for.
+    pub request: Request,
+    /// The place.
+    pub place: Vec<u8>,
 }
 
 /// What a module is made of.
@@ -224,6 +236,7 @@ pub fn resolve(descriptor: &Descriptor, built: &Built, fleet: &Fleet, state: &mu
             runs: runs(found, &module.node, fleet, state)?,
             credential: found.board.as_ref().map(BoardKey::credential),
             restart: module.restart == Restart::Fresh,
+            kept: found.kept.clone(),
         };
         modules.insert(name.clone(), target);
     }

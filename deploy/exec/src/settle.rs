@@ -2,7 +2,7 @@
 
 use crate::fleet::Fleet;
 use crate::provider::{Ask, Provider, Told};
-use crate::resolve::{Body, Built};
+use crate::resolve::{Body, Built, Kept};
 use crate::{ExecError, Talk, platforms};
 use std::path::{Path, PathBuf};
 use veritee_ids::ApplicationId;
@@ -15,7 +15,7 @@ use veritee_platform::Placement;
 pub enum Changes {
     /// It makes room.
     Happen,
-    /// It stays, and the caller, who speaks to it, cannot go on.
+    /// It stays, and the caller, who speaks to it, cannot go on. What is not loaded needs no signature.
     Wait,
     /// It stays, and its image has no place yet: the caller only shows what differs.
     Show,
@@ -57,14 +57,15 @@ pub async fn settle(
                 // The same name with another length: the old one makes room.
                 let old = ModuleName { application: application.0, module: name.clone() };
                 node.tell(Request::Unload { name: old }, "unload").await?;
-                node.ask(request).await?
+                node.ask(request.clone()).await?
             }
             reserved => reserved?,
         };
         let Response::Reserved { place } = reserved else { return Err(node.strange("reserve")) };
         let credential = key.credential();
         *image = platform.place(image, Placement { place: &place, credential: &credential })?;
-        if platform.wants_signature() {
+        module.kept = Some(Kept { request, place });
+        if platform.wants_signature() && changes != Changes::Wait {
             talk.doing("sign", &format!("having {name} signed by the provider of {}", found.node));
             let provider = fleet.provider(&found.node, &key.board)?;
             image.path = signed(&image.path, &key.board, &*provider).await?;

@@ -327,4 +327,17 @@ pub trait OwnerPlatform: Send + Sync {
     fn verify(
         &self, evidence: &[u8], challenge: Challenge, expected: Expected<'_>, policy: &VerifyPolicy,
     ) -> Result<Verified, PlatformError>;
+
+    /// The same, and tells each claim that it accepted, with what it is, as far as the platform's evidence has such.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify); what was accepted before was told.
+    fn examine(
+        &self, evidence: &[u8], challenge: Challenge, expected: Expected<'_>, policy: &VerifyPolicy,
+        accepted: &mut dyn FnMut(&str, &str),
+    ) -> Result<Verified, PlatformError> {
+        let verified = self.verify(evidence, challenge, expected, policy)?;
+        accepted("freshness", verified.freshness.word());
+        Ok(verified)
+    }
 }

@@ -15,9 +15,12 @@ pub(crate) const LONG: Duration = Duration::from_secs(3600);
 /// A host that is late by more does not hurry after the board's time.
 const LATE: Duration = Duration::from_millis(200);
 
+/// Tells the time.
+pub(crate) type Clock = Box<dyn Fn() -> Instant>;
+
 /// The pace of a board.
-#[derive(Debug)]
 pub(crate) struct Pace {
+    clock: Clock,
     /// Cycles a second while it sleeps; and while it works, unless it works as fast as it can.
     hertz: f64,
     hurries: bool,
@@ -29,7 +32,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// From the flag `--speed`; hardware's speed without.
-    pub(crate) fn parse(speed: Option<&str>, first: u64) -> Result<Self> {
+    pub(crate) fn parse(speed: Option<&str>, first: u64, clock: Clock) -> Result<Self> {
         let factor = match speed {
             None | Some("max") => 1.0,
             Some(factor) => factor
@@ -39,29 +42,34 @@ impl Pace {
                 .with_context(|| format!("--speed {factor:?} is neither a number from 0.001 on nor \"max\""))?,
         };
         let hurries = speed == Some("max");
-        Ok(Self { hertz: HERTZ * factor, hurries, start: Instant::now(), first, slept: false })
+        Ok(Self { hertz: HERTZ * factor, hurries, start: clock(), clock, first, slept: false })
     }
 
     /// Time goes on from here.
     pub(crate) fn resume(&mut self, cycle: u64) {
-        self.start = Instant::now();
+        self.start = (self.clock)();
         self.first = cycle;
     }
 
     /// The cycle that it is now.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; saturates")]
-    fn now(&self) -> u64 {
-        self.first + (self.start.elapsed().as_secs_f64() * self.hertz) as u64
+    pub(crate) fn now(&self) -> u64 {
+        self.first + (self.elapsed().as_secs_f64() * self.hertz) as u64
     }
 
-    /// The cycle up to which to run.
-    pub(crate) fn target(&mut self, cycle: u64, sleeps: bool) -> u64 {
+    fn elapsed(&self) -> Duration {
+        (self.clock)().saturating_duration_since(self.start)
+    }
+
+    /// The cycle up to which to run. A board that sleeps may wake at `wakes`; from then on it works, and who works is heard
+    /// after each slice, however late the host is.
+    pub(crate) fn target(&mut self, cycle: u64, sleeps: bool, wakes: u64) -> u64 {
         if self.hurries && sleeps && !self.slept {
             self.resume(cycle);
         }
         self.slept = sleeps;
         match (sleeps, self.hurries) {
-            (true, _) => self.now().max(cycle + 1),
+            (true, _) => self.now().min(wakes.saturating_add(SLICE)).max(cycle + 1),
             (false, true) => cycle + 20 * SLICE,
             (false, false) => cycle + SLICE,
         }
@@ -79,7 +87,7 @@ impl Pace {
         }
         let cycles = cycle.saturating_sub(self.first) as f64;
         let due = Duration::from_secs_f64((cycles / self.hertz).min(LONG.as_secs_f64()));
-        let elapsed = self.start.elapsed();
+        let elapsed = self.elapsed();
         if elapsed > due + LATE && !sleeps {
             self.resume(cycle);
         }

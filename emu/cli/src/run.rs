@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use veritee_machine::elf::Program;
 use veritee_machine::{Board, Config, Event, FreshnessKind, Generation, Kinds, Profile, Security, Stop, Symbols};
 
@@ -71,7 +71,7 @@ pub(crate) fn run(flags: &Run) -> Result<ExitCode> {
     for assignment in flags.pins.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty()) {
         set_pin(assignment, &mut board)?;
     }
-    let pace = Pace::parse(flags.speed.as_deref(), board.cycle())?;
+    let pace = Pace::parse(flags.speed.as_deref(), board.cycle(), Box::new(Instant::now))?;
     ready(flags, &uart1, &world, &debugger)?;
     let mut session = Session {
         symbols: Symbols::new(&program),
@@ -232,7 +232,8 @@ impl Session {
             if now >= self.limit {
                 return Ok(());
             }
-            let stop = self.board.run_until(self.pace.target(now, sleeps).min(self.limit));
+            let target = self.pace.target(now, sleeps, self.board.next_event());
+            let stop = self.board.run_until(target.min(self.limit));
             self.outputs()?;
             self.events()?;
             if stop == Stop::Breakpoint {
@@ -294,6 +295,9 @@ impl Session {
                 Err(RecvTimeoutError::Disconnected) => return Ok(false),
             },
         };
+        if next.is_some() {
+            self.catch_up();
+        }
         while let Some(message) = next {
             match message {
                 Message::Bytes(bytes) if self.unpaced => {
@@ -311,4 +315,18 @@ impl Session {
         }
         Ok(true)
     }
+
+    /// Lets a sleeping board sleep up to now, so that what comes from outside comes now and not in the cycle in which it fell
+    /// asleep. Otherwise it would wake up in the past, and live through all the time since then before anybody could answer it:
+    /// a quarter of a second for the next byte would be over at once.
+    fn catch_up(&mut self) {
+        if self.board.sleeps() && !self.debugger.is_halted() {
+            let now = self.pace.now().min(self.board.next_event()).min(self.limit);
+            // Goes nowhere if that is not after the board's own time.
+            self.board.run_until(now);
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,7 +261,12 @@ impl Board {
     /// The first cycle in which a device may do something by itself; `u64::MAX` if none ever will.
     #[must_use]
     pub fn next_event(&self) -> u64 {
-        if self.bytes_waiting() > 0 { self.cycle() + QUEUE_CYCLES } else { self.hardware.peripherals.next_event() }
+        let peripherals = &self.hardware.peripherals;
+        // An interrupt that waited for the instruction that switched the CPU off comes in the next cycle.
+        if self.cpu.status & alu::GIE != 0 && peripherals.interrupts() != 0 {
+            return self.cycle() + 1;
+        }
+        if self.bytes_waiting() > 0 { self.cycle() + QUEUE_CYCLES } else { peripherals.next_event() }
     }
 
     /// Runs until `cycle`, or until something stops it before.

@@ -89,6 +89,10 @@ fn firmware_that_falls_asleep_over_a_waiting_interrupt_wakes_at_once() {
     code.reti();
     let mut board = board_with(Config::default(), &code, &[(7, handler)]);
     board.schedule_byte(1_000, b'x');
+    while !board.sleeps() {
+        board.run_until(board.cycle() + 1);
+    }
+    assert_eq!(board.next_event(), board.cycle() + 1, "who waits for the next event does not wait long");
     assert_eq!(board.run_until(5_000), Stop::Limit, "it does not sleep");
     let cycle = |event: &Event| if let Event::Interrupt { cycle, .. } = event { Some(*cycle) } else { None };
     let taken: Vec<u64> = board.take_events().iter().filter_map(cycle).collect();

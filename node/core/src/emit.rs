@@ -187,6 +187,7 @@ impl Router {
     }
 
     fn direct_verdict(&mut self, now: Time, module: ModuleIndex, direct: Direct, result: EntryResult) {
+        self.count_direct(module, direct.key.0, result.status);
         let mut reply = Vec::new();
         let settled = matches!(result.status, Status::Accepted | Status::Duplicate);
         if let Some(reply_by) = direct.reply_by
@@ -203,6 +204,16 @@ impl Router {
         }
         let outcome = Outcome::Entered { status: result.status, value: result.value, reply };
         self.actions.push_back(Action::Answer { token: direct.token, outcome });
+    }
+
+    /// Counts what came of a frame that its owner brought: it is in no lane, so it is counted where its route's events would be.
+    fn count_direct(&mut self, module: ModuleIndex, connection: u16, status: Status) {
+        let connections = &self.apps[self.app_at(module, connection)].connections;
+        let half = connections.get(usize::from(connection)).and_then(|connection| connection.into.as_ref());
+        let Some(lane) = half.map(|half| half.accept) else { return };
+        let figures = &mut self.lanes[lane].figures;
+        figures.frames += 1;
+        figures.count(status);
     }
 
     /// The reply to a direct request, when the module gave it already.

@@ -50,6 +50,20 @@ pub struct LaneFigures {
     pub resent: u64,
 }
 
+impl LaneFigures {
+    /// Counts a verdict.
+    pub(crate) const fn count(&mut self, status: Status) {
+        let count = match status {
+            Status::Accepted => &mut self.accepted,
+            Status::Duplicate => &mut self.duplicates,
+            Status::Refused | Status::Malformed => &mut self.refused,
+            Status::Gap => &mut self.gaps,
+            Status::Busy | Status::NoRoom | Status::Halted => &mut self.busy,
+        };
+        *count += 1;
+    }
+}
+
 /// A refused frame, set aside so that newer epochs are not held up by it.
 #[derive(Debug)]
 pub(crate) struct Parked {
@@ -247,29 +261,19 @@ impl Lane {
 
     /// Judges a verdict of this lane.
     pub(crate) fn fate(&mut self, status: Status) -> Fate {
-        let figures = &mut self.figures;
+        self.figures.count(status);
         match status {
-            Status::Accepted => {
-                figures.accepted += 1;
-                Fate::Settled
-            }
-            Status::Duplicate => {
-                figures.duplicates += 1;
-                Fate::Settled
-            }
+            Status::Accepted | Status::Duplicate => Fate::Settled,
             Status::Refused | Status::Malformed => {
-                figures.refused += 1;
-                if self.from == From::Link { Fate::Settled } else { Fate::Parked }
+                if self.from == From::Link {
+                    Fate::Settled
+                } else {
+                    Fate::Parked
+                }
             }
-            Status::Gap => {
-                figures.gaps += 1;
-                // A gap behind a frame that this node itself must bring again is no news for the sender.
-                if self.from == From::Link && !self.failed { Fate::Settled } else { Fate::Again }
-            }
-            Status::Busy | Status::NoRoom | Status::Halted => {
-                figures.busy += 1;
-                Fate::Again
-            }
+            // A gap behind a frame that this node itself must bring again is no news for the sender.
+            Status::Gap if self.from == From::Link && !self.failed => Fate::Settled,
+            Status::Gap | Status::Busy | Status::NoRoom | Status::Halted => Fate::Again,
         }
     }
 

@@ -37,6 +37,12 @@ enum Verb {
         #[command(flatten)]
         configured: Configured,
     },
+    /// Lists the kinds of TEE that this program knows, and how it would run them on this machine.
+    Platforms {
+        /// Prints JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
     /// Reads the configuration and says whether it is sound.
     Check {
         #[command(flatten)]
@@ -103,6 +109,21 @@ fn registry(boards: &[Board]) -> Vec<Arc<dyn Platform>> {
     platforms::registry("/proc/self/exe".as_ref(), boards)
 }
 
+/// All platforms with what they say of this machine.
+fn shown(json: bool) -> String {
+    let found: Vec<_> = registry(&[]).iter().map(|platform| (platform.name(), platform.here())).collect();
+    if json {
+        let found: serde_json::Map<_, _> =
+            found.into_iter().map(|(name, here)| (name.to_owned(), serde_json::json!(here))).collect();
+        return serde_json::Value::Object(found).to_string();
+    }
+    let lines: Vec<String> = found
+        .into_iter()
+        .map(|(name, here)| format!("{name:<12}{}", here.unwrap_or_default()).trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
 fn obey(verb: Verb) -> Result<()> {
     let mut out = std::io::stdout();
     match verb {
@@ -133,6 +154,7 @@ fn obey(verb: Verb) -> Result<()> {
                 say(&mut out, &fingerprint);
             }
         }
+        Verb::Platforms { json } => say(&mut out, &shown(json)),
         Verb::Check { configured } => {
             configured.load()?;
         }

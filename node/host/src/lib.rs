@@ -110,6 +110,11 @@ pub trait Platform: Send + Sync {
     /// Its word in descriptors: `native`, `sgx`, …
     fn name(&self) -> &'static str;
 
+    /// How it runs modules on this machine, for people; nothing where its word says it all.
+    fn here(&self) -> Option<String> {
+        None
+    }
+
     /// Picks the place where a module is to run, and keeps nothing: the node remembers it and names it from now on in
     /// [`ReserveRequest::taken`]. What `need` and place say is between this and the owner's side of the platform. May take
     /// seconds. By default images run anywhere: the place is empty.

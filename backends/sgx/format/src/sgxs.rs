@@ -37,7 +37,8 @@ impl PageKind {
     pub const EXECUTE: Self = Self::Regular { write: false, execute: true };
 
     /// SECINFO.FLAGS.
-    const fn flags(self) -> u64 {
+    #[must_use]
+    pub const fn flags(self) -> u64 {
         match self {
             Self::Tcs => 0x100,
             Self::Regular { write, execute } => 0x201 | (write as u64) << 1 | (execute as u64) << 2,

@@ -1,9 +1,10 @@
 //! The runner: a process that enters one enclave for the calls in its ring.
 
+use crate::entry::{self, EENTER, EEXIT, Enter, Run};
+use crate::pages::Loaded;
 use crate::platform::identity::REPORT_BYTES;
 use crate::service::{self, Client};
-use crate::software::vdso::{self, EEXIT, Run};
-use crate::software::{self, traps};
+use crate::{signals, software};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,22 +32,51 @@ const UNTOUCHED: u64 = u64::MAX;
 const CALL_HEADER_BYTES: usize = 8;
 const QUOTED_BYTES: usize = Transcript::BYTES + AgreementKey::BYTES;
 
+/// Where everything of an instance is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places<'a> {
+    /// The instance's folder.
+    pub(crate) folder: &'a Path,
+    /// The folder of the platform's keys, or of its collateral.
+    pub(crate) platform: &'a Path,
+    /// The device and the socket of the quoting service, on hardware.
+    pub(crate) hardware: Option<(&'a Path, &'a Path)>,
+}
+
+impl<'a> Places<'a> {
+    /// Reads what [`arguments`](Self::arguments) wrote; `role` names the process.
+    fn read(arguments: &'a [OsString], role: &str) -> Option<Self> {
+        let path = |name| value(arguments, name).map(Path::new);
+        let hardware = path("--device").zip(path("--aesm"));
+        Some(Self { folder: Path::new(arguments.first()?), platform: path(role)?, hardware })
+    }
+
+    /// As arguments of a process in a role.
+    pub(crate) fn arguments(&self, role: &'static str) -> Vec<OsString> {
+        let mut arguments = vec![self.folder.into(), role.into(), self.platform.into()];
+        if let Some((device, socket)) = self.hardware {
+            arguments.extend(["--device".into(), device.into(), "--aesm".into(), socket.into()]);
+        }
+        arguments
+    }
+}
+
+/// What follows a name among arguments.
+fn value<'a>(arguments: &'a [OsString], name: &str) -> Option<&'a OsStr> {
+    let at = arguments.iter().position(|argument| argument == name)?;
+    arguments.get(at + 1).map(OsString::as_os_str)
+}
+
 /// Runs an instance until it is ended. `arguments`: the instance's folder, then options.
 pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
-    let Some((folder, options)) = arguments.split_first() else { return refuse("no folder") };
-    let value = |name: &str| {
-        let at = options.iter().position(|option| option == name)?;
-        options.get(at + 1).map(OsString::as_os_str)
-    };
-    let folder = Path::new(folder);
-    if let Some(platform) = value("--service") {
-        return service::run(folder, Path::new(platform));
+    if let Some(places) = Places::read(arguments, "--service") {
+        return service::run(&places);
     }
-    let allow_unconfined = options.iter().any(|option| option == "--allow-unconfined");
-    let patience = value("--patience-ms").and_then(OsStr::to_str).and_then(|text| text.parse().ok());
-    let Some(platform) = value("--platform") else { return refuse("no platform") };
+    let Some(places) = Places::read(arguments, "--platform") else { return refuse("no folder, or no platform") };
+    let allow_unconfined = arguments.iter().any(|argument| argument == "--allow-unconfined");
+    let patience = value(arguments, "--patience-ms").and_then(OsStr::to_str).and_then(|text| text.parse().ok());
     let patience = Duration::from_millis(patience.unwrap_or(crate::PATIENCE_MS));
-    match start(folder, Path::new(platform), allow_unconfined, patience, arguments.len()) {
+    match start(&places, allow_unconfined, patience, arguments.len()) {
         Ok(mut runner) => runner.run(),
         Err(reason) if reason.is_empty() => ExitCode::from(2),
         Err(reason) => refuse(&reason),
@@ -55,19 +85,22 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
 
 /// Checks and maps the image, starts the platform service, gives everything else up, and boots the enclave.
 fn start(
-    folder: &Path, platform: &Path, allow_unconfined: bool, patience: Duration, own: usize,
+    places: &Places<'_>, allow_unconfined: bool, patience: Duration, own: usize,
 ) -> Result<Server<Enclave>, String> {
-    let prepared = Prepared::open(folder)?;
+    let prepared = Prepared::open(places.folder)?;
     let image = SgxImage::read(&prepared.image).map_err(|error| error.to_string())?;
     let mut front: Vec<OsString> = std::env::args_os().skip(1).collect();
     front.truncate(front.len().saturating_sub(own));
-    let service = Arc::new(Client::start(&front, folder, platform)?);
+    let service = Arc::new(Client::start(&front, places)?);
     let target = service.target().ok_or("the platform service does not answer")?;
-    let loaded = software::load(&image)?;
+    let (loaded, enter) = load(&image, places)?;
     drop(image);
-    traps::install(Arc::clone(&service), patience)?;
+    signals::watch(patience)?;
+    if places.hardware.is_none() {
+        signals::emulate(Arc::clone(&service))?;
+    }
     let enclave = Enclave {
-        enter: vdso::software,
+        enter,
         run: Box::new(Run::new(loaded.tcs)),
         order: Box::new([0; ORDER_WORDS]),
         input: room(),
@@ -83,6 +116,17 @@ fn start(
     Ok(server)
 }
 
+/// Loads the image where it is to run; gives the function that enters it.
+fn load(image: &SgxImage, places: &Places<'_>) -> Result<(Loaded, Enter), String> {
+    match places.hardware {
+        None => Ok((software::load(image)?, software::vdso::software)),
+        #[cfg(feature = "sgx-hardware")]
+        Some((device, _)) => crate::hardware::load(image, device),
+        #[cfg(not(feature = "sgx-hardware"))]
+        Some(_) => Err(crate::NO_HARDWARE.to_owned()),
+    }
+}
+
 /// Room for the longest call or output with its front, in words.
 fn room() -> Box<[u64]> {
     vec![0; (CALL_HEADER_BYTES + BODY_BYTES_MAX).div_ceil(8)].into_boxed_slice()
@@ -91,7 +135,7 @@ fn room() -> Box<[u64]> {
 /// An enclave in this process.
 struct Enclave {
     /// The kernel's function on hardware, the software's otherwise.
-    enter: vdso::Enter,
+    enter: Enter,
     run: Box<Run>,
     order: Box<[u64; ORDER_WORDS]>,
     input: Box<[u64]>,
@@ -121,12 +165,14 @@ impl Enclave {
         let (from, to) = (self.input.as_mut_ptr() as u64, self.output.as_mut_ptr() as u64);
         *self.order = [op, from, input as u64, to, output as u64, UNTOUCHED, 0, 0];
         // SAFETY: the enclave is loaded; order, rooms and `run` live as long as this value, and only this thread uses them.
-        let entered = unsafe { vdso::call(self.enter, self.order.as_mut_ptr(), &raw mut *self.run) };
+        let entered = unsafe { entry::call(self.enter, self.order.as_mut_ptr(), &raw mut *self.run) };
         if entered != 0 {
             return Err("the enclave cannot be entered");
         }
-        if self.run.function != EEXIT {
-            return Err(fault(self.run.vector));
+        match self.run.function {
+            EEXIT => {}
+            EENTER => return Err("the enclave cannot be entered any more: it broke, or the machine slept"),
+            _ => return Err(fault(self.run.vector)),
         }
         // SAFETY: the enclave wrote here through a pointer; the order is this value's own.
         let word = |at: usize| unsafe { self.order.as_ptr().add(at).read_volatile() };
@@ -166,11 +212,11 @@ impl Enclave {
 /// What an exception says of the enclave.
 fn fault(vector: u16) -> &'static str {
     match vector {
-        traps::DIVIDE => "the enclave faulted: it divided by zero",
-        traps::ILLEGAL => "the enclave faulted: an illegal instruction, which is also what a panic comes to",
-        traps::PAGE_FAULT => "the enclave faulted: it touched memory that is not its own",
-        traps::TOO_LONG => "the enclave did not return in time",
-        traps::NO_PLATFORM => "the platform service does not answer",
+        signals::DIVIDE => "the enclave faulted: it divided by zero",
+        signals::ILLEGAL => "the enclave faulted: an illegal instruction, which is also what a panic comes to",
+        signals::PAGE_FAULT => "the enclave faulted: it touched memory that is not its own",
+        signals::TOO_LONG => "the enclave did not return in time",
+        signals::NO_PLATFORM => "the platform service does not answer",
         _ => "the enclave faulted",
     }
 }

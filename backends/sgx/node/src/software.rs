@@ -1,30 +1,23 @@
 //! Software SGX: runs the very image that hardware would, in this process.
 //!
 //! [`load`] maps the pages at their places, after measurement and signature were checked, and puts a jump where the image
-//! leaves; [`vdso`] is entered as the kernel's `__vdso_sgx_enter_enclave` is, and costs no trap; [`traps`] is where everything
-//! else arrives by signal: EREPORT, EGETKEY, faults, time that ran out.
+//! leaves; [`vdso`] is entered as the kernel's `__vdso_sgx_enter_enclave` is, and costs no trap; everything else arrives by
+//! signal (`signals`): EREPORT, EGETKEY, faults, time that ran out.
 //!
 //! What differs from hardware: memory is not encrypted; a fault ends the thread for good instead of saving its state; an
 //! enclave can read and jump outside freely, which is why the process is a sandbox without keys. One enclave a process.
 
-pub(crate) mod traps;
 pub(crate) mod vdso;
 
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+use crate::entry::ENTRY;
+use crate::pages::{Loaded, adjacent, reserve};
+use rustix::mm::MprotectFlags;
 use std::ptr;
 use vdso::STATE;
 use veritee_sgx_format::{PAGE, Page, PageKind, SgxImage};
 
 /// What the image leaves with: ENCLU, and five bytes that do nothing.
 const EXIT: [u8; 8] = [0x0f, 0x01, 0xd7, 0x0f, 0x1f, 0x44, 0x00, 0x00];
-
-/// An enclave in this process.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Loaded {
-    pub(crate) base: u64,
-    pub(crate) size: u64,
-    pub(crate) tcs: u64,
-}
 
 /// Maps a checked image. Only once in a process.
 pub(crate) fn load(image: &SgxImage) -> Result<Loaded, String> {
@@ -43,7 +36,9 @@ pub(crate) fn load(image: &SgxImage) -> Result<Loaded, String> {
     let tcs = image.contents.page(image.layout.tcs).and_then(|page| page.measured.as_deref());
     let tcs = tcs.ok_or("the enclave has no thread")?;
     let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| tcs[at + byte]));
-    let loaded = Loaded { base, size: image.contents.size, tcs: base + image.layout.tcs };
+    let window = base..trampoline;
+    let loaded = Loaded { base, size: image.contents.size, tcs: base + image.layout.tcs, window };
+    ENTRY.set_window(&loaded.window);
     STATE.set(&loaded, base + word(32), (base + word(48), base + word(56)));
     Ok(loaded)
 }
@@ -68,21 +63,6 @@ pub(crate) fn supported() -> Result<(), String> {
         Some((feature, _)) => Err(format!("SGX images need a processor with {feature}")),
         None => Ok(()),
     }
-}
-
-/// A range for the enclave, aligned to its length, with a page behind it. Nothing can be accessed there yet.
-fn reserve(size: usize) -> Result<u64, String> {
-    let length = 2 * size + PAGE;
-    // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing.
-    let start = unsafe {
-        rustix::mm::mmap_anonymous(ptr::null_mut(), length, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)
-    };
-    let start = start.map_err(|error| format!("there is no room for the enclave: {error}"))?;
-    Ok((start as u64).next_multiple_of(size as u64))
-}
-
-fn adjacent(left: &Page, right: &Page) -> bool {
-    right.offset == left.offset + PAGE as u64 && right.kind == left.kind
 }
 
 /// Puts pages of one kind, one behind the other, at their place. Gives the number of exits among them.

@@ -100,6 +100,12 @@ core::arch::global_asm!(
     "je 27f",
     "cmp eax, 8",
     "je 28f",
+    "cmp eax, 9",
+    "je 29f",
+    "cmp eax, 10",
+    "je 30f",
+    "cmp eax, 11",
+    "je 31f",
     "jmp 9f",
     // 1: it loops
     "21: jmp 21b",
@@ -130,6 +136,31 @@ core::arch::global_asm!(
     "28: lea rbx, [rip + 21b]",
     "mov eax, 4",
     "jmp 10f",
+    // 9: it has its runner's code make the page of that code writable: mprotect
+    "29: lea rdi, [rbx]",
+    "and rdi, -4096",
+    "mov esi, 4096",
+    "mov edx, 7",
+    "mov eax, 10",
+    "jmp 32f",
+    // 10: it has its runner's code map memory that can be executed: mmap
+    "30: xor edi, edi",
+    "mov esi, 4096",
+    "mov edx, 5",
+    "mov r10d, 0x22",
+    "mov r8, -1",
+    "xor r9d, r9d",
+    "mov eax, 9",
+    "jmp 32f",
+    // 11: it has its runner's code make a call that the runner may make: exit_group
+    "31: mov edi, 77",
+    "mov eax, 231",
+    // Looks for a system call in the runner's code, behind the place where it is to leave to, and goes there.
+    "32: cmp word ptr [rbx], 0x050f",
+    "je 33f",
+    "inc rbx",
+    "jmp 32b",
+    "33: jmp rbx",
     "9: mov qword ptr [rdi + 40], 0",
     "mov eax, 4",
     ".balign 8",
@@ -180,6 +211,34 @@ fn an_enclave_that_misbehaves_is_contained_and_named() {
     // The node is as before.
     let mut probe = Enclave::start(&images::probe());
     assert_eq!(take_apart(&probe.enter(Op::Attest, &[0; 16])).result.status, Status::Accepted);
+}
+
+/// In software an enclave can borrow its runner's code, where its own may make no system call: the runner has given up what
+/// makes code of data.
+#[test]
+fn nothing_can_be_made_executable_after_the_start() {
+    if !images::run_here() {
+        return;
+    }
+    let image = hostile();
+    let end_of = |behaviour: u8| {
+        let mut enclave = Enclave::start(&image);
+        let pid = std::fs::read_to_string(enclave.folder.path().join("pid")).expect("a pid");
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", pid.trim())).expect("it lives");
+        let rights = maps.lines().filter_map(|line| line.split(' ').nth(1));
+        assert!(!rights.clone().any(|rights| rights.starts_with("rwx")), "{maps}");
+        assert!(rights.clone().any(|rights| rights.starts_with("r-x")), "{maps}");
+        enclave.hosted.push(1, Op::Entry, &[behaviour]).expect("room");
+        enclave.hosted.flush();
+        assert_eq!(enclave.output(), None, "behaviour {behaviour} gives no output");
+        enclave.hosted.death().expect("it ended").reason
+    };
+    let borrowed = end_of(11);
+    assert!(borrowed.contains("77"), "the runner's own calls can be borrowed: {borrowed}");
+    for behaviour in [9, 10] {
+        let reason = end_of(behaviour);
+        assert!(reason.contains("SIGSYS"), "behaviour {behaviour}: {reason}");
+    }
 }
 
 #[test]

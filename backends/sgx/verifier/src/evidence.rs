@@ -15,7 +15,7 @@ const QUOTED_BYTES: usize = Transcript::BYTES + AgreementKey::BYTES;
 pub(crate) struct Evidence<'a> {
     pub(crate) quoted: &'a [u8],
     pub(crate) quote: &'a [u8],
-    pub(crate) collateral: QuoteCollateralV3,
+    collateral: &'a [u8],
 }
 
 impl<'a> Evidence<'a> {
@@ -25,8 +25,19 @@ impl<'a> Evidence<'a> {
         let (length, rest) = rest.split_first_chunk().ok_or_else(malformed)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| malformed())?;
         let (quote, collateral) = rest.split_at_checked(length).ok_or_else(malformed)?;
-        let collateral = serde_json::from_slice(collateral).map_err(|_| malformed())?;
         Ok(Self { quoted, quote, collateral })
+    }
+
+    /// What the node has from the maker of its processor. A node on hardware may have none.
+    pub(crate) fn collateral(&self) -> Result<QuoteCollateralV3, PlatformError> {
+        if self.collateral.is_empty() {
+            return Err(PlatformError::ClaimDiffers {
+                claim: "collateral",
+                expected: "beside the quote".to_owned(),
+                actual: "missing: the node's provider has to put it there (docs/sgx.md)".to_owned(),
+            });
+        }
+        serde_json::from_slice(self.collateral).map_err(|_| PlatformError::MalformedEvidence)
     }
 
     /// The root certificate that the quote's chain ends with, DER. It proves nothing by being there.

@@ -61,22 +61,37 @@ impl SgxOwner {
     pub fn verify_at(
         &self, evidence: &[u8], challenge: Challenge, expected: Expected<'_>, policy: &VerifyPolicy, now: u64,
     ) -> Result<Verified, PlatformError> {
+        self.judge((evidence, challenge, expected), policy, now, &mut |_, _| ())
+    }
+
+    fn judge(
+        &self, (evidence, challenge, expected): (&[u8], Challenge, Expected<'_>), policy: &VerifyPolicy, now: u64,
+        accepted: &mut dyn FnMut(&str, &str),
+    ) -> Result<Verified, PlatformError> {
         let evidence = Evidence::read(evidence)?;
         let (statement, _) = Transcript::decode_front(evidence.quoted).map_err(|_| PlatformError::MalformedEvidence)?;
         same("label", Label::Transcript.word(), statement.label.word())?;
         same("protocol version", PROTOCOL_VERSION, statement.version)?;
         same("challenge", challenge, statement.challenge)?;
+        accepted("challenge", &challenge.to_string());
         let root = evidence.root()?;
-        let simulated = hex(&Sha256::digest(&root)) != INTEL_ROOT;
+        let digest = hex(&Sha256::digest(&root));
+        let simulated = digest != INTEL_ROOT;
         if simulated && !policy.allow_simulated.iter().any(|allowed| allowed == SIMULATED) {
-            return Err(simulated_refused(&root));
+            return Err(simulated_refused(&digest));
         }
+        accepted(
+            "root certificate",
+            &format!("{digest}: {}", if simulated { "of a simulated platform" } else { "Intel's" }),
+        );
         let verifier = if simulated { QuoteVerifier::new(root) } else { QuoteVerifier::new_prod() };
-        let verified = verify_quote(&verifier, evidence.quote, &evidence.collateral, now)?;
+        let verified = verify_quote(&verifier, evidence.quote, &evidence.collateral()?, now)?;
         let report = verified.report.as_sgx().ok_or(PlatformError::MalformedEvidence)?;
-        check_report(report, evidence.quoted, expected.measurement)?;
-        self.policy.judge(report, &verified)?;
+        accepted("quote", "signed by a key that the root certified and nobody revoked; collateral valid now");
+        check_report(report, evidence.quoted, expected.measurement, accepted)?;
+        self.policy.judge(report, &verified, accepted)?;
         fresh(policy, statement.freshness)?;
+        accepted("freshness", statement.freshness.word());
         Ok(Verified {
             activation: statement.activation,
             measurement: report.mr_enclave.to_vec(),
@@ -85,6 +100,11 @@ impl SgxOwner {
             start: SessionStart::Agreement { transcript: evidence.quoted.to_vec() },
         })
     }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 impl OwnerPlatform for SgxOwner {
@@ -119,8 +139,14 @@ impl OwnerPlatform for SgxOwner {
     fn verify(
         &self, evidence: &[u8], challenge: Challenge, expected: Expected<'_>, policy: &VerifyPolicy,
     ) -> Result<Verified, PlatformError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        self.verify_at(evidence, challenge, expected, policy, now)
+        self.verify_at(evidence, challenge, expected, policy, now())
+    }
+
+    fn examine(
+        &self, evidence: &[u8], challenge: Challenge, expected: Expected<'_>, policy: &VerifyPolicy,
+        accepted: &mut dyn FnMut(&str, &str),
+    ) -> Result<Verified, PlatformError> {
+        self.judge((evidence, challenge, expected), policy, now(), accepted)
     }
 }
 
@@ -155,16 +181,21 @@ fn blamed(error: &str) -> (&'static str, &'static str) {
 }
 
 /// What of the report has nothing to do with policy: the code, and that it speaks of this transcript.
-fn check_report(report: &EnclaveReport, quoted: &[u8], measurement: &[u8]) -> Result<(), PlatformError> {
+fn check_report(
+    report: &EnclaveReport, quoted: &[u8], measurement: &[u8], accepted: &mut dyn FnMut(&str, &str),
+) -> Result<(), PlatformError> {
     same("measurement", hex(measurement), hex(&report.mr_enclave))?;
+    accepted("measurement", &hex(&report.mr_enclave));
     let mut data = [0; 64];
     data[..32].copy_from_slice(&Sha256::digest(quoted));
-    same("report data", hex(&data), hex(&report.report_data))
+    same("report data", hex(&data), hex(&report.report_data))?;
+    accepted("report data", "the transcript with the module's fresh key");
+    Ok(())
 }
 
-fn simulated_refused(root: &[u8]) -> PlatformError {
+fn simulated_refused(root: &str) -> PlatformError {
     PlatformError::Policy {
-        what: format!("simulated SGX, which protects nothing (root certificate {})", hex(&Sha256::digest(root)[..8])),
+        what: format!("simulated SGX, which protects nothing (root certificate {})", &root[..16]),
         advice: format!("name it in the descriptor's policy (`allow: [{SIMULATED}]`) if that is what you want"),
     }
 }

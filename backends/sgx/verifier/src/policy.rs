@@ -36,15 +36,19 @@ impl Default for SgxPolicy {
 
 impl SgxPolicy {
     /// Judges a verified report.
-    pub(crate) fn judge(&self, report: &EnclaveReport, verified: &VerifiedReport) -> Result<(), PlatformError> {
+    pub(crate) fn judge(
+        &self, report: &EnclaveReport, verified: &VerifiedReport, accepted: &mut dyn FnMut(&str, &str),
+    ) -> Result<(), PlatformError> {
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| report.attributes[at + byte]));
         let (flags, xfrm) = (word(0), word(8));
         same("debug", "off", if flags & DEBUG == 0 { "off" } else { "on" })?;
         same("attributes", format!("{:#x}", INIT | MODE64), format!("{flags:#x}"))?;
         same("XFRM", format!("{XFRM:#x}"), format!("{xfrm:#x}"))?;
+        accepted("attributes", &format!("{flags:#x} with XFRM {xfrm:#x}: no debugging, no provisioning"));
         if let Some(signer) = &self.signer {
             same("signer", hex(signer), hex(&report.mr_signer))?;
         }
+        accepted("signer", &hex(&report.mr_signer));
         if let Some(product) = self.product {
             same("product", product, report.isv_prod_id)?;
         }
@@ -52,7 +56,10 @@ impl SgxPolicy {
             let (expected, actual) = (format!("at least {}", self.version_min), report.isv_svn.to_string());
             return Err(PlatformError::ClaimDiffers { claim: "security version (ISVSVN)", expected, actual });
         }
-        self.judge_platform(verified)
+        accepted("product and version", &format!("{} and {}", report.isv_prod_id, report.isv_svn));
+        self.judge_platform(verified)?;
+        accepted("platform", &format!("{}, no advisory that is not accepted", verified.status));
+        Ok(())
     }
 
     fn judge_platform(&self, verified: &VerifiedReport) -> Result<(), PlatformError> {

@@ -9,18 +9,21 @@
 //! know; then no owner's key fits any more.
 #![no_std]
 
-use veritee_seal::Secret;
-use veritee_trustzone_format::keys::{module_key, vendor_key};
-use veritee_trustzone_format::service::{
-    ENROL, ENROL_TYPES, FORGET, KEEP, KEY, KEY_TYPES, SECRET_BYTES, STATE, STATE_TYPES, key_to_values,
-};
-use veritee_trustzone_format::{Uuid, result};
-use veritee_trustzone_runtime::{Application, Parameters, system};
-use zeroize::Zeroize;
+mod core;
 
 #[cfg(test)]
 #[expect(unsafe_code, reason = "parameters as a core hands them in")]
 mod tests;
+
+pub use crate::core::Core;
+
+use veritee_seal::Secret;
+use veritee_trustzone_format::service::{KEY, KEY_TYPES};
+use veritee_trustzone_format::{Uuid, kind, result};
+use veritee_trustzone_runtime::{Application, Parameters};
+use veritee_trustzone_secret::keys::{module_key, vendor_key};
+use veritee_trustzone_secret::{ENROL, ENROL_TYPES, FORGET, KEEP, SECRET_BYTES, STATE, STATE_TYPES};
+use zeroize::Zeroize;
 
 /// What the service needs of its core.
 pub trait Surroundings {
@@ -41,35 +44,6 @@ pub trait Surroundings {
     /// # Errors
     /// A result code when it was not stored.
     fn store(&mut self, secret: &Secret) -> Result<(), u32>;
-}
-
-/// An OP-TEE core.
-#[derive(Debug)]
-pub struct Core;
-
-/// The secret's name in storage.
-const OBJECT: &[u8] = b"node secret 1";
-
-impl Surroundings for Core {
-    fn caller(&self) -> Result<Option<Uuid>, u32> {
-        system::caller().map_err(|failed| failed.0)
-    }
-
-    fn stored(&self) -> Result<Option<Secret>, u32> {
-        let mut bytes = [0; SECRET_BYTES];
-        let read = system::read_object(OBJECT, &mut bytes);
-        let secret = Secret::new(bytes);
-        bytes.zeroize();
-        match read {
-            Ok(()) => Ok(Some(secret)),
-            Err(failed) if failed.0 == result::ITEM_NOT_FOUND => Ok(None),
-            Err(failed) => Err(failed.0),
-        }
-    }
-
-    fn store(&mut self, secret: &Secret) -> Result<(), u32> {
-        system::create_object(OBJECT, secret.expose()).map_err(|failed| failed.0)
-    }
 }
 
 /// The service.
@@ -94,29 +68,31 @@ impl<S: Surroundings> Service<S> {
         Ok(self.secret.as_ref())
     }
 
-    fn key(&mut self, parameters: &mut Parameters<'_>) -> Result<(), u32> {
+    fn key(&mut self, parameters: &mut Parameters) -> Result<(), u32> {
         let caller = self.surroundings.caller()?.ok_or(result::ACCESS_DENIED)?;
-        let vendor = u16::try_from(parameters.number(0)).map_err(|_| result::BAD_PARAMETERS)?;
+        let [vendor, _] = parameters.numbers(0, kind::VALUE_IN);
+        let vendor = u16::try_from(vendor).map_err(|_| result::BAD_PARAMETERS)?;
         let key = module_key(&vendor_key(self.secret()?.ok_or(result::BAD_STATE)?, vendor), caller);
-        let [first, second] = key_to_values(key.expose());
-        parameters.answer(1, first);
-        parameters.answer(2, second);
+        let (words, _) = key.expose().as_chunks();
+        for (index, words) in (1..).zip(words.as_chunks().0) {
+            parameters.set(index, kind::VALUE_OUT, words.map(u32::from_le_bytes));
+        }
         Ok(())
     }
 
     /// Takes the secret. There is no way back: neither to read it, nor to give another one.
-    fn enrol(&mut self, parameters: &Parameters<'_>) -> Result<(), u32> {
+    fn enrol(&mut self, parameters: &mut Parameters) -> Result<(), u32> {
         if self.secret()?.is_some() {
             return Err(result::ACCESS_CONFLICT);
         }
-        let given = parameters.memory(0);
+        let given = parameters.memory(0, kind::MEMORY_IN);
         let mut bytes = [0; SECRET_BYTES];
         let copied =
             given.copy_in(0, &mut bytes).filter(|()| given.length() == SECRET_BYTES && bytes != [0; SECRET_BYTES]);
         let secret = Secret::new(bytes);
         bytes.zeroize();
         copied.ok_or(result::BAD_PARAMETERS)?;
-        match parameters.number(1) {
+        match parameters.numbers(1, kind::VALUE_IN)[0] {
             KEEP => self.surroundings.store(&secret)?,
             FORGET => {}
             _ => return Err(result::BAD_PARAMETERS),
@@ -125,9 +101,9 @@ impl<S: Surroundings> Service<S> {
         Ok(())
     }
 
-    fn state(&mut self, parameters: &mut Parameters<'_>) -> Result<(), u32> {
+    fn state(&mut self, parameters: &mut Parameters) -> Result<(), u32> {
         let enrolled = self.secret()?.is_some();
-        parameters.answer(0, (u32::from(enrolled), 0));
+        parameters.set(0, kind::VALUE_OUT, [u32::from(enrolled), 0]);
         Ok(())
     }
 }
@@ -137,7 +113,7 @@ impl<S: Surroundings> Application for Service<S> {
         result::SUCCESS
     }
 
-    fn invoke(&mut self, command: u32, mut parameters: Parameters<'_>) -> u32 {
+    fn invoke(&mut self, command: u32, parameters: &mut Parameters) -> u32 {
         let types = match command {
             KEY => KEY_TYPES,
             ENROL => ENROL_TYPES,
@@ -148,9 +124,9 @@ impl<S: Surroundings> Application for Service<S> {
             return result::BAD_PARAMETERS;
         }
         let done = match command {
-            KEY => self.key(&mut parameters),
-            ENROL => self.enrol(&parameters),
-            _ => self.state(&mut parameters),
+            KEY => self.key(parameters),
+            ENROL => self.enrol(parameters),
+            _ => self.state(parameters),
         };
         done.map_or_else(|failed| failed, |()| result::SUCCESS)
     }

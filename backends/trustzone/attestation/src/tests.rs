@@ -3,12 +3,11 @@ extern crate std;
 use crate::{Service, Surroundings};
 use core::cell::Cell;
 use veritee_seal::Secret;
-use veritee_trustzone_format::keys::{module_key, vendor_key};
-use veritee_trustzone_format::service::{
-    ENROL, ENROL_TYPES, FORGET, KEEP, KEY, KEY_TYPES, STATE, STATE_TYPES, key_from_values,
-};
+use veritee_trustzone_format::service::{KEY, KEY_TYPES};
 use veritee_trustzone_format::{Uuid, kind, result};
-use veritee_trustzone_runtime::{Application, Parameters, RawParameters};
+use veritee_trustzone_runtime::{Application, Parameters};
+use veritee_trustzone_secret::keys::{module_key, vendor_key};
+use veritee_trustzone_secret::{ENROL, ENROL_TYPES, FORGET, KEEP, STATE, STATE_TYPES};
 
 /// A core with a disk that the normal world owns.
 #[derive(Default)]
@@ -37,28 +36,30 @@ fn service(disk: &std::rc::Rc<Cell<Option<[u8; 16]>>>) -> Service<Machine> {
     Service::new(Machine { disk: disk.clone(), ..Machine::default() })
 }
 
+/// Invokes a command with parameters as a core hands them in; gives the numbers that the second and third one have then.
+fn invoke(service: &mut Service<Machine>, command: u32, types: u32, words: [[u64; 2]; 2]) -> (u32, [[u32; 2]; 3]) {
+    let [[a, b], [c, d]] = words;
+    let mut raw = [u64::from(types), a, b, c, d, 0, 0, 0, 0];
+    // SAFETY: as many words as parameters have; memory that they name is the caller's and lives on.
+    let parameters = unsafe { &mut *raw.as_mut_ptr().cast::<Parameters>() };
+    (service.invoke(command, parameters), [0, 1, 2].map(|index| parameters.numbers(index, kind::VALUE_OUT)))
+}
+
 fn enrol(service: &mut Service<Machine>, secret: &mut [u8], keep: u32) -> u32 {
-    let mut raw = RawParameters::new(ENROL_TYPES);
-    raw.write(0, secret);
-    raw.value(1, (keep, 0));
-    // SAFETY: the parameters name memory of this test that lives on.
-    service.invoke(ENROL, unsafe { Parameters::new(&mut raw) })
+    let memory = [secret.as_mut_ptr().expose_provenance() as u64, secret.len() as u64];
+    invoke(service, ENROL, ENROL_TYPES, [memory, [keep.into(), 0]]).0
 }
 
 fn key(service: &mut Service<Machine>, vendor: u32, place: &mut [u8; 16]) -> u32 {
-    let mut raw = RawParameters::new(KEY_TYPES);
-    raw.value(0, (vendor, 0));
-    // SAFETY: the parameters name no memory.
-    let result = service.invoke(KEY, unsafe { Parameters::new(&mut raw) });
-    *place = key_from_values([raw.values(1), raw.values(2)]);
+    let (result, [_, first, second]) = invoke(service, KEY, KEY_TYPES, [[vendor.into(), 0], [0; 2]]);
+    place.copy_from_slice([first, second].map(|words| words.map(u32::to_le_bytes)).as_flattened().as_flattened());
     result
 }
 
 fn enrolled(service: &mut Service<Machine>) -> bool {
-    let mut raw = RawParameters::new(STATE_TYPES);
-    // SAFETY: the parameters name no memory.
-    assert_eq!(service.invoke(STATE, unsafe { Parameters::new(&mut raw) }), result::SUCCESS);
-    raw.values(0).0 == 1
+    let (result, [[state, _], ..]) = invoke(service, STATE, STATE_TYPES, [[0; 2]; 2]);
+    assert_eq!(result, result::SUCCESS);
+    state == 1
 }
 
 const CALLER: Uuid = Uuid([5; 16]);
@@ -131,9 +132,7 @@ fn parameters_that_make_no_sense_are_refused_and_change_nothing() {
     assert_eq!(key(&mut service, 2, &mut [0; 16]), result::BAD_STATE, "there is no secret");
     assert_eq!(enrol(&mut service, &mut [7; 16], KEEP), result::SUCCESS);
     assert_eq!(key(&mut service, 0x1_0000, &mut [0; 16]), result::BAD_PARAMETERS);
-    let mut raw = RawParameters::new(kind::types([kind::VALUE_IN, kind::VALUE_IN, kind::NONE, kind::NONE]));
-    // SAFETY: the parameters name no memory.
-    assert_eq!(service.invoke(KEY, unsafe { Parameters::new(&mut raw) }), result::BAD_PARAMETERS);
-    // SAFETY: the parameters name no memory.
-    assert_eq!(service.invoke(9, unsafe { Parameters::new(&mut raw) }), result::NOT_SUPPORTED);
+    let other = kind::types([kind::VALUE_IN, kind::VALUE_IN, kind::NONE, kind::NONE]);
+    assert_eq!(invoke(&mut service, KEY, other, [[2, 0]; 2]).0, result::BAD_PARAMETERS);
+    assert_eq!(invoke(&mut service, 9, other, [[2, 0]; 2]).0, result::NOT_SUPPORTED);
 }

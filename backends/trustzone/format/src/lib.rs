@@ -1,12 +1,11 @@
 //! Bytes that everybody around a TrustZone module agrees on: the module, the attestation service, the node, the owner.
 //!
 //! [`module`] is how a node enters a module, [`service`] what the attestation service answers, [`Identity`] what an image
-//! says of itself, [`keys`] how keys follow from a node's secret. All numbers are little-endian.
+//! says of itself. All numbers are little-endian.
 //!
 //! Nothing here is secret, and nothing that comes in this form is trusted before it was checked.
 #![no_std]
 
-pub mod keys;
 pub mod module;
 pub mod service;
 
@@ -92,12 +91,8 @@ pub mod result {
     pub const BAD_PARAMETERS: u32 = 0xffff_0006;
     /// The service has no secret yet.
     pub const BAD_STATE: u32 = 0xffff_0007;
-    /// There is no such object.
-    pub const ITEM_NOT_FOUND: u32 = 0xffff_0008;
     /// There is no such command.
     pub const NOT_SUPPORTED: u32 = 0xffff_000a;
-    /// The output buffer is too short.
-    pub const SHORT_BUFFER: u32 = 0xffff_0010;
 }
 
 /// Kinds of parameters, four bits each, the first one lowest.

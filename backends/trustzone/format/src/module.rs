@@ -24,34 +24,20 @@ pub const CALLS: u32 = 1;
 /// Kinds of the parameters of [`CALLS`].
 pub const CALLS_TYPES: u32 = types([kind::MEMORY_IN, kind::MEMORY_OUT, kind::VALUE_OUT, kind::NONE]);
 /// Front of a call in bytes.
-pub const CALL_HEADER_BYTES: usize = 8;
+pub const CALL_HEADER_BYTES: usize = <CallHeader as veritee_wire::Layout>::BYTES;
 /// Front of an output in bytes.
 pub const OUTPUT_HEADER_BYTES: usize = 4;
 /// Longest input of a call in bytes: an event with its row, or an entry with its arguments.
 pub const INPUT_BYTES_MAX: usize = veritee_ids::limits::FRAME_BYTES_MAX + 64;
-/// The front of a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CallHeader {
-    /// Length of the input in bytes.
-    pub length: u32,
-    /// What is called: `veritee_ids::Op`.
-    pub op: u16,
-}
 
-impl CallHeader {
-    /// Its bytes.
-    #[must_use]
-    pub const fn encode(self) -> [u8; CALL_HEADER_BYTES] {
-        let ([a, b, c, d], [e, f]) = (self.length.to_le_bytes(), self.op.to_le_bytes());
-        [a, b, c, d, e, f, 0, 0]
-    }
-
-    /// Reads it; `None` when the reserved bytes are not zero or the input is too long.
-    #[must_use]
-    pub fn decode(bytes: [u8; CALL_HEADER_BYTES]) -> Option<Self> {
-        let [a, b, c, d, e, f, zeros @ ..] = bytes;
-        let length = u32::from_le_bytes([a, b, c, d]);
-        let fits = usize::try_from(length).is_ok_and(|length| length <= INPUT_BYTES_MAX);
-        (fits && zeros == [0, 0]).then_some(Self { length, op: u16::from_le_bytes([e, f]) })
+veritee_wire::structs! {
+    /// The front of a call.
+    CallHeader {
+        /// Length of the input in bytes.
+        length: u32,
+        /// What is called: `veritee_ids::Op`.
+        op: u16,
+        /// Zero.
+        reserved: u16,
     }
 }

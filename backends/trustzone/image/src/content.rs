@@ -7,6 +7,8 @@ use object::LittleEndian as LE;
 use object::elf::{EM_AARCH64, ET_DYN, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use sha2::{Digest, Sha256};
+use veritee_ids::Freshness;
+use veritee_ids::limits::NAME_BYTES_MAX;
 use veritee_trustzone_format::{IDENTITY_MAGIC, Identity, Uuid};
 use veritee_wire::Layout;
 
@@ -73,14 +75,29 @@ pub fn judge(image: &[u8]) -> Result<Content, BadContent> {
     if head == content.uuid { Ok(content) } else { Err(BadContent::Name { content: content.uuid, head }) }
 }
 
+/// Writes into a compiled image whose it is, and what it is called: everything of its identity that does not depend on a node.
+///
+/// # Errors
+/// [`BadContent`] when it is no image, or the name is too long for one.
+pub fn identify(image: &mut [u8], owner: [u8; 32], instance: &str) -> Result<(), BadContent> {
+    let mut name = [0; NAME_BYTES_MAX];
+    name.get_mut(..instance.len()).ok_or(BadContent::Identity)?.copy_from_slice(instance.as_bytes());
+    let identity = Identity { magic: IDENTITY_MAGIC, owner, vendor: 0, freshness: Freshness::None, instance: name };
+    identity.encode(identity_mut(image)?).map(drop).map_err(|_| BadContent::Identity)
+}
+
+fn identity_mut(image: &mut [u8]) -> Result<&mut [u8], BadContent> {
+    let at = head(image)? + HEAD_BYTES;
+    image.get_mut(at..at + Identity::BYTES).ok_or(BadContent::Layout)
+}
+
 /// Completes an image: writes vendor and freshness, then the name that follows.
 ///
 /// # Errors
 /// [`BadContent`] when it is no image.
-pub fn place(image: &mut [u8], vendor: u16, freshness: veritee_ids::Freshness) -> Result<Content, BadContent> {
+pub fn place(image: &mut [u8], vendor: u16, freshness: Freshness) -> Result<Content, BadContent> {
     let at = head(image)?;
-    let range = at + HEAD_BYTES..at + HEAD_BYTES + Identity::BYTES;
-    let identity = image.get_mut(range).ok_or(BadContent::Layout)?;
+    let identity = identity_mut(image)?;
     let unplaced = Identity::decode(identity).map_err(|_| BadContent::Identity)?;
     Identity { vendor, freshness, ..unplaced }.encode(identity).map_err(|_| BadContent::Identity)?;
     let content = content(image, at)?;

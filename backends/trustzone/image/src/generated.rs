@@ -1,6 +1,5 @@
 //! The final crate: a few lines that join an author's module, the runtime and the owner's key; or the attestation service and the runtime.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use veritee_platform::{BuildOrder, PlatformError};
@@ -40,7 +39,7 @@ pub(crate) fn service(target: &Path, framework: &Path) -> Result<PathBuf, Platfo
     let program = "// Generated; changes are lost.\n#![no_std]\n#![no_main]\n\n\
         use veritee_trustzone_attestation::{Core, Service};\nuse veritee_trustzone_runtime::Head;\n\n\
         veritee_trustzone_runtime::application!(\n    Service<Core>,\n    Service::new(Core),\n    \
-        Head::named(veritee_trustzone_runtime::veritee_trustzone_format::service::UUID, Head::SERVICE, 64 * 1024)\n);\n";
+        Head::new(veritee_trustzone_runtime::veritee_trustzone_format::service::UUID, Head::SERVICE, 64 * 1024)\n);\n";
     let folder = target.join("veritee/trustzone.service");
     write(&folder, SERVICE, &dependencies, program)?;
     seed_lock(&folder, framework, framework)?;
@@ -65,15 +64,10 @@ fn write(folder: &Path, package: &str, dependencies: &str, program: &str) -> Res
 }
 
 fn program(order: &BuildOrder<'_>) -> String {
-    let owner = order.owner.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:#04x}, ").expect("a string takes everything");
-        text
-    });
     let key = if all_ciphers(order) { "veritee_ciphers::AeadKey" } else { "veritee_trustzone_runtime::StandardKey" };
     format!(
         "// Generated; changes are lost.\n#![no_std]\n#![no_main]\n\nveritee_trustzone_runtime::image!(\n    \
          program = authored::__veritee::Program,\n    key = {key},\n    rows = authored::__veritee::ROWS,\n    \
-         tokens = authored::__veritee::TOKENS,\n    owner = [{owner}],\n    instance = {:?},\n);\n",
-        order.module
+         tokens = authored::__veritee::TOKENS,\n);\n"
     )
 }

@@ -78,7 +78,9 @@ impl TrustzoneBuilder {
             talk: order.talk,
         };
         let program = compile::build(&job, &format!("veritee-image-{}", order.module))?;
-        let bytes = read_program(&program)?;
+        let mut bytes = read_program(&program)?;
+        let identified = content::identify(&mut bytes, *order.owner, order.module);
+        identified.map_err(|error| bad(order.module, &error.to_string()))?;
         let path = folder.join(format!("{}.elf", order.module));
         write_changed(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
         let ports = ports(&bytes).map_err(|reason| bad(order.module, &reason))?;

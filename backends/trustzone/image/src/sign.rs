@@ -18,11 +18,12 @@
 //! OP-TEE's `core/include/signed_hdr.h` (`struct shdr`, `struct shdr_bootstrap_ta`).
 
 use getrandom::SysRng;
-use getrandom::rand_core::UnwrapErr;
+use getrandom::rand_core::{TryCryptoRng, TryRng, UnwrapErr};
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
 use rsa::traits::PublicKeyParts;
 use rsa::{PrivateKey, Pss, PublicKey};
 use sha2::{Digest, Sha256};
+use std::convert::Infallible;
 use veritee_trustzone_format::Uuid;
 use zeroize::Zeroizing;
 
@@ -91,13 +92,11 @@ impl SigningKey {
         PublicKey::from(&self.0).to_public_key_pem(rsa::pkcs8::LineEnding::LF).map_err(|_| BadKey)
     }
 
-    /// Signs a program under a name.
+    /// Signs a program under a name. The same program under the same name gives the same bytes: an image that is signed again is not
+    /// another image.
     ///
     /// # Errors
     /// [`BadKey`] when the key does not sign, or the program is too long.
-    ///
-    /// # Panics
-    /// When the system has no randomness.
     pub fn sign(&self, uuid: Uuid, program: &[u8]) -> Result<Vec<u8>, BadKey> {
         let mut signed = Vec::with_capacity(program.len() + 1024);
         let length = u32::try_from(program.len()).map_err(|_| BadKey)?;
@@ -115,11 +114,55 @@ impl SigningKey {
             .chain_update(version)
             .chain_update(program)
             .finalize();
-        let signature =
-            self.0.sign_with_rng(&mut UnwrapErr(SysRng), Pss::<Sha256>::new(), &hash).map_err(|_| BadKey)?;
+        let mut salt = Derived::new(self, &hash)?;
+        let signature = self.0.sign_with_rng(&mut salt, Pss::<Sha256>::new(), &hash).map_err(|_| BadKey)?;
         for part in [&hash[..], &signature, &uuid.0, &version, program] {
             signed.extend_from_slice(part);
         }
         Ok(signed)
     }
 }
+
+/// A signature's randomness, derived from the key and from what is signed, as RFC 6979 does for other schemes: unknown to everybody else,
+/// and the same each time.
+struct Derived {
+    seed: Zeroizing<[u8; 32]>,
+    count: u64,
+}
+
+impl Derived {
+    fn new(key: &SigningKey, hash: &[u8]) -> Result<Self, BadKey> {
+        let secret = key.to_pem()?;
+        let seed =
+            Sha256::new().chain_update(b"veritee trustzone signature 1\n").chain_update(&*secret).chain_update(hash);
+        Ok(Self { seed: Zeroizing::new(seed.finalize().into()), count: 0 })
+    }
+
+    fn block(&mut self) -> [u8; 32] {
+        self.count += 1;
+        Sha256::new().chain_update(*self.seed).chain_update(self.count.to_le_bytes()).finalize().into()
+    }
+}
+
+impl TryRng for Derived {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let [a, b, c, d, ..] = self.block();
+        Ok(u32::from_le_bytes([a, b, c, d]))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let [a, b, c, d, e, f, g, h, ..] = self.block();
+        Ok(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for part in bytes.chunks_mut(32) {
+            part.copy_from_slice(&self.block()[..part.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Derived {}

@@ -1,4 +1,4 @@
-use crate::content::{BadContent, judge, place as place_bytes};
+use crate::content::{BadContent, identify, judge, place as place_bytes};
 use crate::sign::SigningKey;
 use crate::{TrustzoneBuilder, sign_module, sign_service};
 use std::fs;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use veritee_ids::Freshness;
+use veritee_ids::limits::NAME_BYTES_MAX;
 use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError};
 use veritee_trustzone_format::service;
 
@@ -69,6 +70,14 @@ fn an_image_has_the_ports_of_its_module_and_is_named_after_its_content() {
     assert_eq!((content.identity.owner, content.identity.vendor), ([7; 32], 300));
     assert_eq!(content.identity.freshness, Freshness::SoftwarePrng);
     assert!(content.identity.instance.starts_with(b"probe\0"));
+}
+
+#[test]
+fn a_name_that_is_too_long_identifies_no_image() {
+    let Some(mut bytes) = placed(2) else { return };
+    assert_eq!(identify(&mut bytes, [7; 32], &"n".repeat(NAME_BYTES_MAX + 1)), Err(BadContent::Identity));
+    assert_eq!(identify(&mut bytes, [7; 32], &"n".repeat(NAME_BYTES_MAX)), Ok(()));
+    assert_eq!(judge(&bytes), Err(BadContent::Identity), "it has no place any more");
 }
 
 #[test]
@@ -194,6 +203,8 @@ fn the_service_is_signed_under_its_own_name_only() {
     assert_eq!(judge(&program), Err(BadContent::Head), "it is no module");
     let signed = sign_service(&KEY, &program).unwrap();
     assert_eq!(signed[52 + 256..52 + 272], service::UUID.0);
+    assert!(signed == sign_service(&KEY, &program).unwrap(), "signed again it is the same image");
+    assert!(signed != sign_service(&SigningKey::generate(2048).unwrap(), &program).unwrap());
     assert!(signed.ends_with(&program));
 }
 

@@ -6,8 +6,10 @@
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use veritee_ids::{Challenge, Freshness};
 use veritee_platform::{
-    BoardOrder, BoardRecord, BuildOrder, BuiltImage, Language, OwnerPlatform, Placement, ProviderPlatform,
+    BoardOrder, BoardRecord, BuildOrder, BuiltImage, Expected, Language, OwnerPlatform, Placement, ProviderPlatform,
+    VerifyPolicy,
 };
 use veritee_trustzone_format::service;
 use veritee_trustzone_machine::{Builder, Machine, Order, Packages, Running, key};
@@ -16,6 +18,8 @@ use veritee_trustzone_verifier::{TrustzoneOwner, TrustzoneProvider};
 /// The suite starts an application a case, under emulation.
 const PATIENCE: Duration = Duration::from_secs(300);
 const VENDOR: u16 = 2;
+/// Byte of the challenge under which the visitor attests.
+const CHALLENGE: u8 = 5;
 
 fn framework() -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../..")).canonicalize().unwrap()
@@ -56,6 +60,42 @@ impl Made {
         let signed = provider.sign(&self.record, VENDOR, &std::fs::read(&placed.path).unwrap()).unwrap();
         (signed, placed.key.unwrap().expose().to_vec())
     }
+}
+
+/// How an owner judges evidence of the probe on a node, who believes that it is another's or of another challenge.
+fn judge(evidence: &[u8], node: &Made, vendor: u16, challenge: u8) -> Result<(), String> {
+    let credential = TrustzoneProvider::default().credential(&node.record, vendor).unwrap();
+    let placement = Placement { place: &[], credential: &credential };
+    let owner = TrustzoneOwner::default();
+    let placed = owner.place(&probe("probe", Language::Rust, "testkit/probe"), placement).unwrap();
+    let expected =
+        Expected { measurement: &placed.measurement, key: placed.key.as_ref(), credential: Some(&credential) };
+    let policy = VerifyPolicy {
+        allow_simulated: vec!["trustzone-simulated".to_owned()],
+        freshness: vec![Freshness::SoftwarePrng, Freshness::HardwareRng],
+    };
+    let judged = owner.verify(evidence, Challenge([challenge; 16]), expected, &policy);
+    judged.map(drop).map_err(|error| error.to_string())
+}
+
+/// What the visitor's probe attests.
+fn evidence(running: &mut Running) -> Vec<u8> {
+    let said = running.visit("evidence", PATIENCE).unwrap();
+    let hex = said.trim().strip_prefix("ok evidence ").unwrap_or_else(|| panic!("{said}"));
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+/// Evidence of the machine is good for its node, its owner and its challenge; for nobody and nothing else.
+fn is_judged(evidence: &[u8], node: &Made) {
+    let refused = |what: &str, node: &Made, vendor, challenge, claim: &str| {
+        let reason = judge(evidence, node, vendor, challenge).unwrap_err();
+        assert!(reason.contains(claim), "{what}: {reason}");
+        eprintln!("refused, {what}: {reason}");
+    };
+    judge(evidence, node, VENDOR, CHALLENGE).unwrap();
+    refused("a stale challenge", node, VENDOR, CHALLENGE + 1, "challenge");
+    refused("another owner's vendor key", node, VENDOR + 1, CHALLENGE, "the proof of the module key");
+    refused("another device", &made(), VENDOR, CHALLENGE, "the proof of the module key");
 }
 
 fn probe(module: &str, language: Language, source: &str) -> BuiltImage {
@@ -134,7 +174,11 @@ fn a_machine_hosts_modules_and_refuses_what_it_must() {
     assert!(again.contains("was done before"), "a second enrolment: {again}");
     visit(&mut running, "refused-images", 4);
     visit(&mut running, "forged-calls", 10);
-    visit(&mut running, "replay-after-reload", 1);
+    visit(&mut running, "secure-memory", 5);
+    let first = evidence(&mut running);
+    is_judged(&first, &made);
+    assert_ne!(evidence(&mut running), first, "one challenge gives every activation another answer");
+    visit(&mut running, "replay-after-reload", 2);
     visit(&mut running, "keep-for-replay", 1);
     visit(&mut running, "timing", 7);
     visit(&mut running, "conform", veritee_conformance::CASES.len());
@@ -145,6 +189,7 @@ fn a_machine_hosts_modules_and_refuses_what_it_must() {
     assert_eq!(running.fingerprint().unwrap(), fingerprint, "the node is the same after a reboot");
     let again = running.enrol(&name, &made.secret).unwrap_err().to_string();
     assert!(again.contains("was done before"), "the service kept its secret: {again}");
-    visit(&mut running, "replay-after-reboot", 1);
+    visit(&mut running, "replay-after-reboot", 2);
+    assert_ne!(evidence(&mut running), first, "nor is it the same after a reboot");
     running.stop().unwrap();
 }

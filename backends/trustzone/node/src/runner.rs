@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use veritee_runner::ring::BODY_BYTES_MAX;
 use veritee_runner::{Batch, Body, Prepared, Server, refuse};
+use veritee_trustzone_format::Uuid;
 use veritee_trustzone_format::module::{CALL_HEADER_BYTES, CALLS, CallHeader, INPUT_BYTES_MAX, OUTPUT_HEADER_BYTES};
-use veritee_trustzone_format::{Uuid, service};
+use veritee_trustzone_secret::{ENROL, FORGET, KEEP, SECRET_BYTES};
+use veritee_wire::Layout as _;
 
 /// Bytes of calls that enter the module together: one of any length, or many short ones.
 const INPUT_BYTES: usize = 256 * 1024;
@@ -113,6 +115,11 @@ impl Body for Session {
     }
 }
 
+/// The front of a call.
+fn front_of(length: u32, op: u16) -> [u8; CALL_HEADER_BYTES] {
+    CallHeader { length, op, reserved: 0 }.bytes()
+}
+
 /// Lays calls out as the module takes them; how many fit, and their bytes.
 ///
 /// A call that no module takes is passed on as an empty one of no operation: the module refuses it, and its place in the order stays.
@@ -131,8 +138,7 @@ fn copy_calls(front: &[u8], calls: usize, input: &mut Shared) -> Result<(usize, 
         if used + CALL_HEADER_BYTES + body.len() > input.len() {
             break;
         }
-        let written =
-            input.write(used, &CallHeader { length, op }.encode()) && input.write(used + CALL_HEADER_BYTES, body);
+        let written = input.write(used, &front_of(length, op)) && input.write(used + CALL_HEADER_BYTES, body);
         debug_assert!(written, "there was room before");
         used += CALL_HEADER_BYTES + body.len();
         at = (start + bytes).next_multiple_of(8);
@@ -186,7 +192,7 @@ pub(crate) fn enrol(name: &str, keep: bool) -> ExitCode {
 fn try_enrol(name: &str, keep: bool) -> Result<(), String> {
     let mut text = String::new();
     std::io::stdin().take(256).read_to_string(&mut text).map_err(|error| format!("cannot read the secret: {error}"))?;
-    let secret = bytes_of_hex(text.trim()).filter(|secret| secret.len() == service::SECRET_BYTES);
+    let secret = bytes_of_hex(text.trim()).filter(|secret| secret.len() == SECRET_BYTES);
     let secret = secret.ok_or("the secret is not 32 hexadecimal digits")?;
     let name = bytes_of_hex(&name.replace('-', "")).and_then(|bytes| bytes.try_into().ok());
     let name = name.ok_or("the service's name is no UUID")?;
@@ -195,13 +201,13 @@ fn try_enrol(name: &str, keep: bool) -> Result<(), String> {
         tee.open_session(Uuid(name)).map_err(|error| format!("the attestation service does not start: {error}"))?;
     let mut shared = tee.share(4096).map_err(|error| format!("cannot share memory: {error}"))?;
     shared.write(0, &secret);
-    let mode = if keep { service::KEEP } else { service::FORGET };
+    let mode = if keep { KEEP } else { FORGET };
     let mut parameters = [
-        Parameter { kind: kind::MEMORY_IN, a: 0, b: service::SECRET_BYTES as u64, c: shared.id.into() },
+        Parameter { kind: kind::MEMORY_IN, a: 0, b: SECRET_BYTES as u64, c: shared.id.into() },
         Parameter { kind: kind::VALUE_IN, a: mode.into(), ..Parameter::default() },
     ];
-    let done = tee.invoke(session, service::ENROL, &mut parameters);
-    shared.write(0, &[0; service::SECRET_BYTES]);
+    let done = tee.invoke(session, ENROL, &mut parameters);
+    shared.write(0, &[0; SECRET_BYTES]);
     tee.close_session(session);
     done.map_err(|error| format!("the attestation service refuses the secret: {error}"))
 }

@@ -1,17 +1,16 @@
 //! A trusted application: what the core enters, and how entries become functions.
 
-use crate::parameters::{Parameters, RawParameters};
+use crate::parameters::Parameters;
 use crate::system::finish;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, Ordering};
-use veritee_trustzone_format::result;
+use veritee_trustzone_format::{Uuid, result};
 
 /// What a trusted application does. One value is one instance; the core enters it from one thread at a time.
 pub trait Application {
     /// A session is opened. Anything but `SUCCESS` refuses it.
     fn open(&mut self) -> u32;
     /// A command is invoked.
-    fn invoke(&mut self, command: u32, parameters: Parameters<'_>) -> u32;
+    fn invoke(&mut self, command: u32, parameters: &mut Parameters) -> u32;
     /// A session is closed.
     fn close(&mut self);
 }
@@ -30,35 +29,6 @@ impl<A> Instance<A> {
     }
 }
 
-/// Memory of an application that begins as zeros and is not in its file: handed out once.
-#[derive(Debug)]
-pub struct Room<const N: usize> {
-    taken: AtomicBool,
-    bytes: UnsafeCell<[u8; N]>,
-}
-
-// SAFETY: `taken` lets one reference out, ever.
-unsafe impl<const N: usize> Sync for Room<N> {}
-
-impl<const N: usize> Room<N> {
-    /// Room for `N` bytes.
-    #[expect(clippy::new_without_default, reason = "only statics are made of it")]
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { taken: AtomicBool::new(false), bytes: UnsafeCell::new([0; N]) }
-    }
-
-    /// The bytes, at the first call.
-    #[expect(clippy::mut_from_ref, reason = "given out once")]
-    pub fn take(&'static self) -> Option<&'static mut [u8]> {
-        if self.taken.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        // SAFETY: `taken` was free, so there is no other reference, and never will be.
-        Some(unsafe { &mut *self.bytes.get() })
-    }
-}
-
 /// Entries, as the core numbers them (`enum utee_entry_func`).
 const OPEN: usize = 0;
 const CLOSE: usize = 1;
@@ -67,23 +37,20 @@ const INVOKE: usize = 2;
 /// The application's one entry: turns what the core hands in into values, goes on in safe code, and returns to the core.
 ///
 /// # Safety
-/// 1. Called by the core only, with `parameters` that it wrote to memory of this application.
+/// 1. Called by the core only, with `parameters` that it wrote to memory of this application, and memory that they name mapped
+///    as their kinds say until the entry is over.
 /// 2. No other entry into `instance` is open.
 pub unsafe fn enter<A: Application>(
-    instance: &Instance<A>, function: usize, parameters: *mut RawParameters, command: usize,
+    instance: &Instance<A>, function: usize, parameters: *mut Parameters, command: usize,
 ) -> ! {
     // SAFETY: duty 2 of the caller: nobody else holds a reference.
     let application = unsafe { &mut *instance.0.get() };
     // SAFETY: duty 1 of the caller. There are none at the end of a session.
-    let raw = unsafe { parameters.as_mut() };
-    finish(match (function, raw) {
-        (OPEN, Some(_)) => application.open(),
-        (INVOKE, Some(raw)) => match u32::try_from(command) {
-            // SAFETY: duty 1 of the caller; the core mapped what parameters name.
-            Ok(command) => application.invoke(command, unsafe { Parameters::new(raw) }),
-            Err(_) => result::BAD_PARAMETERS,
-        },
-        (CLOSE, _) => {
+    let parameters = unsafe { parameters.as_mut() };
+    finish(match (function, parameters, u32::try_from(command)) {
+        (OPEN, Some(_), _) => application.open(),
+        (INVOKE, Some(parameters), Ok(command)) => application.invoke(command, parameters),
+        (CLOSE, ..) => {
             application.close();
             result::SUCCESS
         }
@@ -107,16 +74,10 @@ impl Head {
     /// Each session is an instance of its own.
     pub const MODULE: u32 = 0;
 
-    /// A head whose UUID is written into the finished image.
+    /// A head. A module's UUID is written into the finished image.
     #[must_use]
-    pub const fn new(flags: u32, stack_bytes: u32) -> Self {
-        Self { uuid: [0; 16], stack_bytes, flags, no_entry: u64::MAX }
-    }
-
-    /// A head with a UUID.
-    #[must_use]
-    pub const fn named(uuid: veritee_trustzone_format::Uuid, flags: u32, stack_bytes: u32) -> Self {
-        Self { uuid: uuid.to_tee(), ..Self::new(flags, stack_bytes) }
+    pub const fn new(uuid: Uuid, flags: u32, stack_bytes: u32) -> Self {
+        Self { uuid: uuid.to_tee(), stack_bytes, flags, no_entry: u64::MAX }
     }
 }
 
@@ -138,7 +99,7 @@ macro_rules! application {
         /// As for `veritee_trustzone_runtime::enter`.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn __ta_entry(
-            function: usize, _: usize, parameters: *mut $crate::RawParameters, command: usize,
+            function: usize, _: usize, parameters: *mut $crate::Parameters, command: usize,
         ) -> ! {
             // SAFETY: handed on to the caller.
             unsafe { $crate::enter(&INSTANCE, function, parameters, command) }

@@ -16,15 +16,16 @@ mod module;
 mod parameters;
 mod shared;
 mod syscall;
-pub mod system;
+mod system;
 
 #[cfg(test)]
 mod tests;
 
-pub use application::{Application, Head, Instance, Room, enter};
-pub use module::{ModuleApplication, Rooms, Surroundings, TrustZone, output_bytes};
-pub use parameters::{Parameters, RawParameters};
+pub use application::{Application, Head, Instance, enter};
+pub use module::{ModuleApplication, TrustZone, output_bytes, placed};
+pub use parameters::Parameters;
 pub use shared::Shared;
+pub use syscall::call;
 pub use system::die;
 pub use veritee_module;
 pub use veritee_seal::StandardKey;
@@ -37,69 +38,41 @@ pub const STACK_BYTES: u32 = 256 * 1024;
 /// Defines everything that the final crate of a module's image needs.
 #[macro_export]
 macro_rules! image {
-    (program = $program:ty, key = $key:ty, rows = $rows:expr, tokens = $tokens:expr,
-     owner = $owner:expr, instance = $instance:expr $(,)?) => {
+    (program = $program:ty, key = $key:ty, rows = $rows:expr, tokens = $tokens:expr $(,)?) => {
         const STATE: usize = <$program as $crate::veritee_module::Program>::STATE_BYTES;
         const PORTS: &[$crate::veritee_wire::ports::PortInfo] = <$program as $crate::veritee_module::Program>::PORTS;
-        const TABLE_BYTES: usize = $crate::veritee_wire::ports::table_bytes(PORTS.len());
-        const OUTPUT: usize = $crate::output_bytes(PORTS, $rows, $tokens);
+        const INPUT_BYTES: usize = $crate::veritee_trustzone_format::module::INPUT_BYTES_MAX;
+        const OUTPUT_BYTES: usize = $crate::output_bytes(PORTS, $rows, $tokens);
 
         #[used]
         #[unsafe(link_section = ".veritee.ports")]
-        static TABLE: [u8; TABLE_BYTES] =
+        static TABLE: [u8; $crate::veritee_wire::ports::table_bytes(PORTS.len())] =
             $crate::veritee_wire::ports::encode_table(PORTS, $rows as u16, $tokens as u16, STATE as u32);
 
+        /// Written into the finished image.
         #[used]
         #[unsafe(link_section = ".veritee.identity")]
-        static IDENTITY: [u8; $crate::IDENTITY_BYTES] = $crate::unplaced($owner, $instance);
+        static IDENTITY: [u8; $crate::IDENTITY_BYTES] = [0; $crate::IDENTITY_BYTES];
 
         fn identity() -> Option<$crate::veritee_trustzone_format::Identity> {
             // SAFETY: a place in the image. Volatile, because it is written after the program was compiled.
             $crate::placed(&unsafe { core::ptr::read_volatile(&raw const IDENTITY) })
         }
 
-        static INPUT_ROOM: $crate::Room<{ $crate::veritee_trustzone_format::module::INPUT_BYTES_MAX }> =
-            $crate::Room::new();
-        static OUTPUT_ROOM: $crate::Room<OUTPUT> = $crate::Room::new();
-
-        fn room() -> Option<$crate::Rooms> {
-            Some((INPUT_ROOM.take()?, OUTPUT_ROOM.take()?))
-        }
+        static mut INPUT: [u8; INPUT_BYTES] = [0; INPUT_BYTES];
+        static mut OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 
         $crate::application!(
             $crate::ModuleApplication<$key, $program, { $rows }, { $tokens }, STATE>,
-            $crate::ModuleApplication::new($crate::Surroundings { identity, room }),
-            $crate::Head::new($crate::Head::MODULE, $crate::STACK_BYTES)
+            // SAFETY: the only references to these places, made once.
+            unsafe { $crate::ModuleApplication::new(identity, &mut *&raw mut INPUT, &mut *&raw mut OUTPUT) },
+            $crate::Head::new($crate::UNNAMED, $crate::Head::MODULE, $crate::STACK_BYTES)
         );
     };
 }
 
-use veritee_ids::Freshness;
-use veritee_trustzone_format::{IDENTITY_MAGIC, Identity};
-use veritee_wire::Layout;
-
 /// Length of an identity in bytes.
-pub const IDENTITY_BYTES: usize = Identity::BYTES;
+pub const IDENTITY_BYTES: usize = <veritee_trustzone_format::Identity as veritee_wire::Layout>::BYTES;
 
-/// The identity of an image that has no place yet: everything but the vendor and the freshness.
-///
-/// # Panics
-/// At compile time: when the name is too long.
-#[must_use]
-pub const fn unplaced(owner: [u8; 32], instance: &str) -> [u8; IDENTITY_BYTES] {
-    let mut bytes = [0; IDENTITY_BYTES];
-    let (magic, rest) = bytes.split_at_mut(IDENTITY_MAGIC.len());
-    magic.copy_from_slice(&IDENTITY_MAGIC);
-    let (place, rest) = rest.split_at_mut(owner.len());
-    place.copy_from_slice(&owner);
-    let (numbers, name) = rest.split_at_mut(4);
-    numbers.split_at_mut(2).1.copy_from_slice(&Freshness::None.code().to_le_bytes());
-    name.split_at_mut(instance.len()).0.copy_from_slice(instance.as_bytes());
-    bytes
-}
-
-/// The identity of an image that has a place.
-#[must_use]
-pub fn placed(bytes: &[u8; IDENTITY_BYTES]) -> Option<Identity> {
-    Identity::decode(bytes).ok().filter(|identity| identity.magic == IDENTITY_MAGIC && identity.vendor != 0)
-}
+/// The name in a module's head until it has a place.
+pub const UNNAMED: veritee_trustzone_format::Uuid = veritee_trustzone_format::Uuid([0; 16]);

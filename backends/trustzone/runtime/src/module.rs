@@ -1,9 +1,9 @@
 //! A module as a trusted application.
 
 use crate::application::Application;
-use crate::parameters::{Parameters, RawParameters};
+use crate::parameters::Parameters;
 use crate::shared::Shared;
-use crate::system::{Session, random};
+use crate::system::{ask, random};
 use core::marker::PhantomData;
 use veritee_ids::limits::{FRAME_HEADER_BYTES, TAG_BYTES};
 use veritee_ids::{CipherId, Freshness, Status};
@@ -11,12 +11,18 @@ use veritee_module::{Module, Program};
 use veritee_seal::{Aead, Secret};
 use veritee_tee::{EVIDENCE_BYTES_MAX, NoEntropy, NoEvidence, Root, Tee};
 use veritee_trustzone_format::module::{CALL_HEADER_BYTES, CALLS, CALLS_TYPES, CallHeader, OUTPUT_HEADER_BYTES};
-use veritee_trustzone_format::{Identity, result, service};
+use veritee_trustzone_format::{IDENTITY_MAGIC, Identity, kind, result, service};
 use veritee_wire::Layout;
 use veritee_wire::layout::EntryResult;
 use veritee_wire::output::{RECORD_HEADER_BYTES, RESULT_RECORD_BYTES};
 use veritee_wire::ports::PortInfo;
 use zeroize::Zeroize;
+
+/// What an image says of itself, once it has a place.
+#[must_use]
+pub fn placed(bytes: &[u8]) -> Option<Identity> {
+    Identity::decode(bytes).ok().filter(|identity| identity.magic == IDENTITY_MAGIC && identity.vendor != 0)
+}
 
 /// TrustZone, from inside.
 #[derive(Debug)]
@@ -47,29 +53,17 @@ impl<K: Aead> Tee for TrustZone<K> {
     }
 }
 
-/// Room for one input, and for one output.
-pub type Rooms = (&'static mut [u8], &'static mut [u8]);
-
-/// What an image's module has besides its code.
-#[derive(Clone, Copy, Debug)]
-pub struct Surroundings {
-    /// Reads what the finished image says of itself.
-    pub identity: fn() -> Option<Identity>,
-    /// Takes room for one input and one output: nothing is worked on where others can reach it.
-    pub room: fn() -> Option<Rooms>,
-}
-
 /// The module of an image.
 #[expect(missing_debug_implementations, reason = "a module does not show itself")]
 pub struct ModuleApplication<K: Aead, P, const ROWS: usize, const TOKENS: usize, const STATE: usize> {
-    surroundings: Surroundings,
-    begun: Option<Begun<K, P, ROWS, TOKENS, STATE>>,
-}
-
-struct Begun<K: Aead, P, const ROWS: usize, const TOKENS: usize, const STATE: usize> {
-    module: Module<TrustZone<K>, P, ROWS, TOKENS, STATE>,
+    /// Reads what the finished image says of itself.
+    identity: fn() -> Option<Identity>,
+    /// Room for one input, and for one output: nothing is worked on where others can reach it.
     input: &'static mut [u8],
     output: &'static mut [u8],
+    module: Option<Module<TrustZone<K>, P, ROWS, TOKENS, STATE>>,
+    /// An instance has one session in its life.
+    opened: bool,
 }
 
 impl<K: Aead, P: Program, const ROWS: usize, const TOKENS: usize, const STATE: usize>
@@ -77,36 +71,35 @@ impl<K: Aead, P: Program, const ROWS: usize, const TOKENS: usize, const STATE: u
 {
     /// Before its session.
     #[must_use]
-    pub const fn new(surroundings: Surroundings) -> Self {
-        Self { surroundings, begun: None }
+    pub const fn new(identity: fn() -> Option<Identity>, input: &'static mut [u8], output: &'static mut [u8]) -> Self {
+        Self { identity, input, output, module: None, opened: false }
     }
 
     /// Begins the activation.
     fn begin(&mut self) -> Result<(), u32> {
-        let identity = (self.surroundings.identity)().ok_or(result::BAD_STATE)?;
-        let (input, output) = (self.surroundings.room)().ok_or(result::ACCESS_DENIED)?;
+        let identity = (self.identity)().ok_or(result::BAD_STATE)?;
+        if core::mem::replace(&mut self.opened, true) {
+            return Err(result::ACCESS_DENIED);
+        }
         let key = module_key(identity.vendor)?;
         let tee = TrustZone { key, freshness: identity.freshness, ciphers: PhantomData };
-        let module = Module::new(tee).map_err(|_| result::GENERIC)?;
-        self.begun = Some(Begun { module, input, output });
+        self.module = Some(Module::new(tee).map_err(|_| result::GENERIC)?);
         Ok(())
     }
 
-    fn calls(&mut self, mut parameters: Parameters<'_>) -> u32 {
-        if !parameters.are(CALLS_TYPES) {
-            return result::BAD_PARAMETERS;
+    /// `None` for parameters that make no sense.
+    fn calls(&mut self, parameters: &mut Parameters) -> Option<()> {
+        let module = self.module.as_mut().filter(|_| parameters.are(CALLS_TYPES))?;
+        let (calls, outputs) = (parameters.memory(0, kind::MEMORY_IN), parameters.memory(1, kind::MEMORY_OUT));
+        if calls.overlaps(&outputs) {
+            return None;
         }
-        let (calls, outputs) = (parameters.memory(0), parameters.memory(1));
-        let Some(Begun { module, input, output }) = self.begun.as_mut().filter(|_| !calls.overlaps(&outputs)) else {
-            return result::BAD_PARAMETERS;
-        };
-        let enter = |op, input: &mut [u8], output: &mut [u8]| module.enter(op, input, output);
-        let batch = Batch { calls, outputs, input, output };
-        let Some((done, written)) = batch.run(enter) else { return result::BAD_PARAMETERS };
+        let batch = Batch { calls, outputs, input: self.input, output: self.output };
+        let (done, written) = batch.run(|op, input, output| module.enter(op, input, output))?;
         parameters.wrote(1, written);
-        let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        parameters.answer(2, (number(done), number(written)));
-        result::SUCCESS
+        let numbers = [done, written].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        parameters.set(2, kind::VALUE_OUT, numbers);
+        Some(())
     }
 }
 
@@ -114,38 +107,33 @@ impl<K: Aead, P: Program, const ROWS: usize, const TOKENS: usize, const STATE: u
     for ModuleApplication<K, P, ROWS, TOKENS, STATE>
 {
     fn open(&mut self) -> u32 {
-        if self.begun.is_some() {
-            return result::ACCESS_DENIED;
-        }
         self.begin().map_or_else(|failed| failed, |()| result::SUCCESS)
     }
 
-    fn invoke(&mut self, command: u32, parameters: Parameters<'_>) -> u32 {
+    fn invoke(&mut self, command: u32, parameters: &mut Parameters) -> u32 {
         match command {
-            CALLS => self.calls(parameters),
+            CALLS => self.calls(parameters).map_or(result::BAD_PARAMETERS, |()| result::SUCCESS),
             _ => result::NOT_SUPPORTED,
         }
     }
 
     fn close(&mut self) {
-        if let Some(begun) = self.begun.take() {
-            begun.input.zeroize();
-            begun.output.zeroize();
-        }
+        self.module = None;
+        self.input.zeroize();
+        self.output.zeroize();
     }
 }
 
 /// Asks the attestation service for this module's key.
 fn module_key(vendor: u16) -> Result<Secret, u32> {
-    let session = Session::open(service::UUID).map_err(|failed| failed.0)?;
-    let mut parameters = RawParameters::new(service::KEY_TYPES);
-    parameters.value(0, (u32::from(vendor), 0));
-    session.invoke(service::KEY, &mut parameters).map_err(|failed| failed.0)?;
-    let mut key = service::key_from_values([parameters.values(1), parameters.values(2)]);
+    let mut parameters = Parameters::new(service::KEY_TYPES);
+    parameters.set(0, kind::VALUE_IN, [vendor.into(), 0]);
+    ask(service::UUID, service::KEY, &mut parameters)?;
+    let mut words = [1, 2].map(|index| parameters.numbers(index, kind::VALUE_OUT).map(u32::to_le_bytes));
     parameters.zeroize();
-    let secret = Secret::new(key);
-    key.zeroize();
-    Ok(secret)
+    let key = words.as_flattened().as_flattened().first_chunk().copied().map(Secret::new);
+    words.as_flattened_mut().as_flattened_mut().zeroize();
+    key.ok_or(result::GENERIC)
 }
 
 /// A batch of calls, with private room for one at a time.
@@ -181,7 +169,7 @@ impl Batch<'_> {
         }
         let mut header = [0; CALL_HEADER_BYTES];
         self.calls.copy_in(at, &mut header)?;
-        let header = CallHeader::decode(header)?;
+        let header = CallHeader::decode(&header).ok().filter(|header| header.reserved == 0)?;
         let length = usize::try_from(header.length).ok()?;
         let input = self.input.get_mut(..length)?;
         self.calls.copy_in(at.checked_add(CALL_HEADER_BYTES)?, input)?;

@@ -4,112 +4,71 @@ use crate::shared::Shared;
 use veritee_trustzone_format::kind;
 use zeroize::Zeroize;
 
-/// Parameters as they lie in memory, between a core and a trusted application.
+/// Four parameters as they lie in memory, between a core and a trusted application.
+///
+/// The words of an entry were copied by the core and are this application's; the memory that they name is not. Parameters that this
+/// application makes itself name no memory.
 ///
 /// # Source
 /// `struct utee_params` of OP-TEE's `utee_types.h`: kinds, then two words for each of the four, for numbers or for address and
 /// length.
 #[repr(C)]
-#[derive(Debug, Default)]
-pub struct RawParameters {
+#[derive(Debug)]
+pub struct Parameters {
     types: u64,
-    words: [u64; 8],
+    words: [[u64; 2]; 4],
 }
 
-impl RawParameters {
-    /// The parameters of an invocation, all of them empty.
+impl Parameters {
+    /// Parameters of these kinds with zeros in them.
     #[must_use]
     pub fn new(types: u32) -> Self {
-        Self { types: u64::from(types), words: [0; 8] }
-    }
-
-    /// Sets the numbers of a parameter.
-    pub fn value(&mut self, index: usize, (a, b): (u32, u32)) {
-        self.set(index, (u64::from(a), u64::from(b)));
-    }
-
-    /// The numbers that the other side gave.
-    #[must_use]
-    pub fn values(&self, index: usize) -> (u32, u32) {
-        let word = |index| self.words.get(index).copied().and_then(|word| u32::try_from(word).ok()).unwrap_or_default();
-        (word(2 * index), word(2 * index + 1))
-    }
-
-    /// Lets a parameter be memory that the other side writes.
-    pub fn write(&mut self, index: usize, bytes: &mut [u8]) {
-        self.set(index, (bytes.as_mut_ptr().addr() as u64, bytes.len() as u64));
-    }
-
-    /// Wipes the numbers.
-    pub(crate) fn zeroize(&mut self) {
-        self.words.zeroize();
-    }
-
-    fn set(&mut self, index: usize, (first, second): (u64, u64)) {
-        if let Some([one, two]) = self.words.get_mut(2 * index..).and_then(|words| words.first_chunk_mut()) {
-            (*one, *two) = (first, second);
-        }
-    }
-}
-
-/// The parameters of an entry.
-///
-/// The words were copied by the core and are this application's; the memory that they name is not.
-#[derive(Debug)]
-pub struct Parameters<'a> {
-    raw: &'a mut RawParameters,
-}
-
-impl<'a> Parameters<'a> {
-    /// Takes over what the core handed in.
-    ///
-    /// # Safety
-    /// The memory parameters name memory as [`Shared::claim`] wants it, as long as the value lives: the core checked and
-    /// mapped it.
-    pub const unsafe fn new(raw: &'a mut RawParameters) -> Self {
-        Self { raw }
+        Self { types: types.into(), words: [[0; 2]; 4] }
     }
 
     /// Whether the parameters are of exactly these kinds. Must be asked before anything else.
     #[must_use]
     pub fn are(&self, types: u32) -> bool {
-        self.raw.types == u64::from(types)
+        self.types == u64::from(types)
     }
 
-    fn kind(&self, index: usize) -> u32 {
-        (self.raw.types >> (4 * index) & 15) as u32
+    /// The words of a parameter, if it is of this kind.
+    fn words(&mut self, index: usize, kind: u32) -> Option<&mut [u64; 2]> {
+        let is = self.types >> (4 * index) & 15 == u64::from(kind);
+        self.words.get_mut(index).filter(|_| is)
     }
 
-    /// The first number of a value parameter; 0 for another kind.
-    #[must_use]
-    pub fn number(&self, index: usize) -> u32 {
-        let is = self.kind(index) == kind::VALUE_IN;
-        let word = self.raw.words.get(2 * index).copied().unwrap_or_default();
-        u32::try_from(word).ok().filter(|_| is).unwrap_or_default()
+    /// The numbers of a parameter of this kind; zeros for another one.
+    pub fn numbers(&mut self, index: usize, kind: u32) -> [u32; 2] {
+        let words = self.words(index, kind).copied().unwrap_or_default();
+        words.map(|word| u32::try_from(word).unwrap_or_default())
     }
 
-    /// The memory of a memory parameter; empty for another kind.
-    #[must_use]
-    pub fn memory(&self, index: usize) -> Shared {
-        let is = matches!(self.kind(index), kind::MEMORY_IN | kind::MEMORY_OUT);
-        let words = self.raw.words.get(2 * index..).and_then(|words| words.first_chunk().copied());
-        let [start, length] = words.filter(|_| is).unwrap_or_default();
-        let word = |word: u64| usize::try_from(word).unwrap_or_default();
-        // An address without memory behind it has no length.
-        let length = if start == 0 { 0 } else { word(length) };
-        // SAFETY: the duty of `new`.
-        unsafe { Shared::claim(core::ptr::with_exposed_provenance_mut(word(start)), length) }
-    }
-
-    /// Gives numbers back.
-    pub fn answer(&mut self, index: usize, value: (u32, u32)) {
-        self.raw.value(index, value);
-    }
-
-    /// Says how much of a memory parameter was written.
-    pub fn wrote(&mut self, index: usize, length: usize) {
-        if let Some(word) = self.raw.words.get_mut(2 * index + 1) {
-            *word = length as u64;
+    /// Sets the numbers of a parameter of this kind, if it has numbers; one of another kind stays as it is.
+    pub fn set(&mut self, index: usize, kind: u32, numbers: [u32; 2]) {
+        if let Some(words) = self.words(index, kind).filter(|_| matches!(kind, kind::VALUE_IN | kind::VALUE_OUT)) {
+            *words = numbers.map(u64::from);
         }
+    }
+
+    /// The memory of a parameter of this kind; empty for another one.
+    pub fn memory(&mut self, index: usize, kind: u32) -> Shared {
+        let memory = matches!(kind, kind::MEMORY_IN | kind::MEMORY_OUT);
+        let words = self.words(index, kind).filter(|[start, _]| memory && *start != 0).copied().unwrap_or_default();
+        let [start, length] = words.map(|word| usize::try_from(word).unwrap_or_default());
+        // SAFETY: only `enter` has parameters of these kinds with words in them: the core checked and mapped what they name.
+        unsafe { Shared::claim(core::ptr::with_exposed_provenance_mut(start), length) }
+    }
+
+    /// Says how much of a parameter's memory was written.
+    pub fn wrote(&mut self, index: usize, length: usize) {
+        if let Some([_, whole]) = self.words(index, kind::MEMORY_OUT) {
+            *whole = (*whole).min(length as u64);
+        }
+    }
+
+    /// Wipes what the other side gave.
+    pub fn zeroize(&mut self) {
+        self.words.zeroize();
     }
 }

@@ -2,15 +2,15 @@ extern crate std;
 
 use crate::module::Batch;
 use crate::shared::Shared;
-use crate::{Parameters, RawParameters, output_bytes, placed, unplaced};
+use crate::{Parameters, output_bytes, placed};
 use std::vec;
 use std::vec::Vec;
 use veritee_ids::{Freshness, Status};
-use veritee_trustzone_format::module::{CALLS_TYPES, CallHeader, INPUT_BYTES_MAX};
-use veritee_trustzone_format::{IDENTITY_MAGIC, kind};
-use veritee_wire::OutputWriter;
+use veritee_trustzone_format::module::{CALL_HEADER_BYTES, CALLS_TYPES, CallHeader, INPUT_BYTES_MAX};
+use veritee_trustzone_format::{IDENTITY_MAGIC, Identity, kind};
 use veritee_wire::layout::EntryResult;
 use veritee_wire::output::{REPLY, RESULT_RECORD_BYTES};
+use veritee_wire::{Layout, OutputWriter};
 
 /// Memory of a test, claimed as if it were shared. The test does not touch it while the claim lives.
 fn claim(bytes: &mut [u8]) -> Shared {
@@ -18,8 +18,12 @@ fn claim(bytes: &mut [u8]) -> Shared {
     unsafe { Shared::claim(bytes.as_mut_ptr(), bytes.len()) }
 }
 
+fn front(length: u32, op: u16) -> [u8; CALL_HEADER_BYTES] {
+    CallHeader { length, op, reserved: 0 }.bytes()
+}
+
 fn call(op: u16, input: &[u8]) -> Vec<u8> {
-    let mut bytes = CallHeader { length: u32::try_from(input.len()).unwrap(), op }.encode().to_vec();
+    let mut bytes = front(u32::try_from(input.len()).unwrap(), op).to_vec();
     bytes.extend_from_slice(input);
     bytes
 }
@@ -83,8 +87,15 @@ fn forged_lengths_are_refused_or_end_the_batch() {
     let mut beyond = call(4, b"abc");
     beyond[0] = 4;
     assert_eq!(run(&beyond, 1000).0, None, "one byte beyond the memory");
-    let long = CallHeader { length: u32::MAX, op: 4 }.encode();
+    let long = front(u32::MAX, 4);
     assert_eq!(run(&long, 1000).0, None, "longer than any input");
+    let mut reserved = front(0, 4);
+    reserved[7] = 1;
+    assert_eq!(run(&reserved, 1000).0, None, "bytes that are not used yet");
+    let most = u32::try_from(INPUT_BYTES_MAX).unwrap();
+    let filled = |length| [&front(length, 4)[..], &vec![0; INPUT_BYTES_MAX + 1]].concat();
+    assert_eq!(run(&filled(most), 4096).0.map(|(done, _)| done), Some(1), "the longest input");
+    assert_eq!(run(&filled(most + 1), 4096).0, None, "a longer one, although it is all there");
     for cut in 1..8 {
         assert_eq!(run(&call(4, b"")[..cut], 1000).0, None, "a part of a header");
     }
@@ -118,30 +129,47 @@ fn ranges_that_share_a_byte_overlap() {
 
 #[test]
 fn parameters_of_other_kinds_name_nothing() {
-    let mut raw = RawParameters::new(CALLS_TYPES);
-    raw.value(0, (0x1000, 64));
-    raw.value(2, (5, 6));
-    // SAFETY: nothing is read from the memory that the first parameter names.
-    let parameters = unsafe { Parameters::new(&mut raw) };
+    let mut raw = [u64::from(CALLS_TYPES), 0x1000, 64, 0, 64, 5, 6, 0x1000, 8];
+    // SAFETY: as many words as parameters have; nothing is read from the memory that the first one names.
+    let parameters = unsafe { &mut *raw.as_mut_ptr().cast::<Parameters>() };
     assert!(parameters.are(CALLS_TYPES) && !parameters.are(kind::types([kind::MEMORY_IN; 4])));
-    assert_eq!(parameters.memory(0).length(), 64);
-    assert_eq!(parameters.memory(1).length(), 0, "no address, no length");
-    assert_eq!(parameters.memory(2).length(), 0, "a value is no memory");
-    assert_eq!(parameters.memory(9).length(), 0);
-    assert_eq!(parameters.number(2), 0, "a number out is not read");
+    assert_eq!(parameters.memory(0, kind::MEMORY_IN).length(), 64);
+    assert_eq!(parameters.memory(0, kind::MEMORY_OUT).length(), 0, "it is read, not written");
+    assert_eq!(parameters.memory(1, kind::MEMORY_OUT).length(), 0, "no address, no length");
+    assert_eq!(parameters.memory(2, kind::VALUE_OUT).length(), 0, "a value is no memory");
+    assert_eq!(parameters.memory(3, kind::NONE).length(), 0, "nothing is no memory");
+    assert_eq!(parameters.memory(9, kind::MEMORY_IN).length(), 0);
+    assert_eq!(parameters.numbers(2, kind::VALUE_IN), [0, 0], "a number out is not read");
+    assert_eq!(parameters.numbers(0, kind::VALUE_IN), [0, 0]);
+}
+
+/// Else safe code could make memory of any address.
+#[test]
+fn memory_parameters_are_the_cores_to_name() {
+    let mut parameters = Parameters::new(CALLS_TYPES);
+    parameters.set(0, kind::MEMORY_IN, [0x1000, 64]);
+    parameters.set(1, kind::VALUE_OUT, [0x1000, 64]);
+    parameters.wrote(1, 64);
+    assert_eq!(parameters.memory(0, kind::MEMORY_IN).length(), 0);
+    assert_eq!(parameters.memory(1, kind::MEMORY_OUT).length(), 0);
+    parameters.set(2, kind::VALUE_OUT, [1, 2]);
+    assert_eq!(parameters.numbers(2, kind::VALUE_OUT), [1, 2]);
 }
 
 #[test]
 fn an_image_without_a_place_has_no_identity() {
-    let mut bytes = unplaced([3; 32], "gateway");
-    assert_eq!(placed(&bytes), None);
-    bytes[40..44].copy_from_slice(&[9, 0, 3, 0]);
-    let identity = placed(&bytes).unwrap();
-    assert_eq!((identity.magic, identity.owner, identity.vendor), (IDENTITY_MAGIC, [3; 32], 9));
-    assert_eq!(identity.freshness, Freshness::SoftwarePrng);
-    assert_eq!(&identity.instance[..8], b"gateway\0");
-    bytes[0] ^= 1;
-    assert_eq!(placed(&bytes), None);
+    let named = Identity {
+        magic: IDENTITY_MAGIC,
+        owner: [3; 32],
+        vendor: 9,
+        freshness: Freshness::SoftwarePrng,
+        instance: [b'x'; veritee_ids::limits::NAME_BYTES_MAX],
+    };
+    let bytes = |identity: Identity| identity.bytes::<{ Identity::BYTES }>();
+    assert_eq!(placed(&bytes(named)), Some(named));
+    assert_eq!(placed(&bytes(Identity { vendor: 0, ..named })), None);
+    assert_eq!(placed(&bytes(Identity { magic: [0; 8], ..named })), None);
+    assert_eq!(placed(&[0; Identity::BYTES]), None, "as it was compiled");
 }
 
 #[test]

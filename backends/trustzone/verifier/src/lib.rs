@@ -25,8 +25,8 @@ use veritee_platform::{
 };
 use veritee_seal::Secret;
 use veritee_session::{Kdf, Symmetric};
-use veritee_trustzone_format::keys;
 use veritee_trustzone_image::TrustzoneBuilder;
+use veritee_trustzone_secret::keys;
 use veritee_wire::Layout;
 use veritee_wire::layout::Transcript;
 

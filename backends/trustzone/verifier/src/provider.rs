@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use veritee_ids::Freshness;
 use veritee_platform::{BoardOrder, BoardRecord, BuiltBoard, Credential, DriverKeys, PlatformError, ProviderPlatform};
 use veritee_seal::Secret;
-use veritee_trustzone_format::{keys, service};
+use veritee_trustzone_format::service;
 use veritee_trustzone_image::sign::SigningKey;
 use veritee_trustzone_image::{TrustzoneBuilder, sign_module, sign_service};
+use veritee_trustzone_secret::{SECRET_BYTES, keys};
 use zeroize::Zeroize;
 
 /// Length of a new signing key in bits: what the key in the packaged core has, whose place it takes.
@@ -50,7 +51,7 @@ impl ProviderPlatform for TrustzoneProvider {
         (order.talk)("drawing a signing key");
         let key = SigningKey::generate(SIGNING_KEY_BITS).map_err(|_| unusable())?;
         let firmware = keep(order, &key, &sign_service(&key, &program)?)?;
-        let mut secret = [0; service::SECRET_BYTES];
+        let mut secret = [0; SECRET_BYTES];
         getrandom::fill(&mut secret)
             .map_err(|error| system("draw a node's secret")(std::io::Error::other(error.to_string())))?;
         // A core says nothing of where its random numbers come from: no more is claimed than every core has.

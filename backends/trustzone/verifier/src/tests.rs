@@ -8,8 +8,9 @@ use veritee_platform::{
 };
 use veritee_seal::Secret;
 use veritee_session::{Kdf, Symmetric};
-use veritee_trustzone_format::{Uuid, keys};
+use veritee_trustzone_format::Uuid;
 use veritee_trustzone_image::sign::SigningKey;
+use veritee_trustzone_secret::keys;
 use veritee_wire::Layout;
 use veritee_wire::layout::Transcript;
 

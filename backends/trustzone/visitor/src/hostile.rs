@@ -3,16 +3,20 @@
 use crate::subject::{Image, Instance, file, refusal};
 use std::fs;
 use std::path::Path;
-use veritee_conformance::{Desk, Subject};
-use veritee_ids::{ControlKind, Op, RowIndex, Status};
-use veritee_trustzone_format::module::{CALLS, CallHeader};
+use veritee_conformance::desk::Line;
+use veritee_conformance::{Desk, Subject, probe};
+use veritee_ids::{ControlKind, ControlResult, Op, PriorEpoch, Role, RowIndex, Status};
+use veritee_trustzone_format::module::{CALL_HEADER_BYTES, CALLS, CallHeader};
 use veritee_trustzone_format::{Uuid, result, service};
 use veritee_trustzone_node::tee::{CLIENT, Parameter, Shared, Tee, TeeError, kind};
 use veritee_trustzone_node::{APPLICATIONS, signed};
+use veritee_wire::Layout as _;
 use veritee_wire::layout::StatusRequest;
 
-/// What survives a reboot: the activation id of the first instance, then a request that it accepted.
-const KEPT: &str = "/data/replay";
+/// What survives a reboot: the activation id of an instance, and requests that it accepted.
+fn kept(name: &str) -> String {
+    format!("/data/replay.{name}")
+}
 
 /// Images that the core must not load.
 pub(crate) fn refused_images() {
@@ -57,7 +61,10 @@ impl Raw {
 
     /// Invokes the batch command with a call at 0 that says it has `length` bytes: memory in and out as named, offset and length.
     fn calls(&mut self, length: u32, memory_in: (u64, u64), memory_out: (u64, u64)) -> Result<u64, TeeError> {
-        assert!(self.shared.write(0, &CallHeader { length, op: Op::Attest.code() }.encode()));
+        assert!(
+            self.shared
+                .write(0, &CallHeader { length, op: Op::Attest.code(), reserved: 0 }.bytes::<CALL_HEADER_BYTES>())
+        );
         let memory = |kind, (a, b)| Parameter { kind, a, b, c: self.shared.id.into() };
         let mut parameters = [
             memory(kind::MEMORY_IN, memory_in),
@@ -117,50 +124,71 @@ fn key_for_nobody() {
     refused("a module key for the normal world", result::ACCESS_DENIED, asked);
 }
 
-/// A request of a session with an instance, as it went over the wire.
-fn request(desk: &mut Desk) -> Vec<u8> {
-    let request = desk.session.request(ControlKind::Status, &StatusRequest { first_row: RowIndex(0) });
-    assert!(desk.send(&request).is_some(), "the instance accepts it the first time");
-    request.bytes
+/// Requests that an instance accepted, by the name of their files, as they went over the wire.
+type Accepted = [(&'static str, Vec<u8>); 2];
+
+/// A status request and a set-key of one session.
+fn accepted(desk: &mut Desk) -> Accepted {
+    let line = Line::to(probe::ADD, Role::Receiver);
+    let set = desk.key(&line, 1, PriorEpoch::None, 0);
+    let status = desk.session.request(ControlKind::Status, &StatusRequest { first_row: RowIndex(0) });
+    assert!(desk.send(&status).is_some(), "the instance accepts it the first time");
+    let key = desk.session.request(ControlKind::SetKey, &set);
+    let (answer, _) = desk.send(&key).expect("the instance accepts it the first time");
+    assert_eq!(answer.result, ControlResult::Done);
+    [("status", status.bytes), ("set-key", key.bytes)]
 }
 
-fn is_refused(image: &Image, request: &[u8]) {
-    let mut other = Instance::start(image);
-    let output = other.enter(Op::Control, request);
-    assert_eq!(veritee_conformance::desk::take_apart(&output).result.status, Status::Refused);
-    // With a session of its own it is refused as well.
-    let mut desk = Desk::active(&|| Box::new(Instance::start(image)));
-    assert_eq!(desk.enter(Op::Control, request).result.status, Status::Refused);
+/// Another activation refuses each, before it has a session and with one of its own, even under a challenge that was said before; and it
+/// has no row then.
+fn are_refused(image: &Image, requests: &Accepted, when: &str) {
+    for (name, request) in requests {
+        let mut other = Instance::start(image);
+        let output = other.enter(Op::Control, request);
+        assert_eq!(veritee_conformance::desk::take_apart(&output).result.status, Status::Refused);
+        drop(other);
+        let mut desk = Desk::active(&|| Box::new(Instance::start(image)));
+        assert_eq!(desk.enter(Op::Control, request).result.status, Status::Refused);
+        assert!(desk.status().rows.is_empty());
+        println!("ok a {name} of {when} is refused");
+    }
 }
 
 /// What one activation accepted, another one refuses.
 pub(crate) fn replay_after_reload() {
     let image = Image::read("probe");
     let mut desk = Desk::active(&|| Box::new(Instance::start(&image)));
-    let kept = request(&mut desk);
+    let requests = accepted(&mut desk);
     drop(desk);
-    is_refused(&image, &kept);
-    println!("ok a request of an earlier activation is refused");
+    are_refused(&image, &requests, "an earlier activation");
 }
 
 /// Keeps what an instance accepts, for after the reboot.
 pub(crate) fn keep_for_replay() {
     let image = Image::read("probe");
     let mut desk = Desk::active(&|| Box::new(Instance::start(&image)));
-    let mut kept = desk.activation.0.to_vec();
-    kept.extend(request(&mut desk));
-    fs::write(KEPT, kept).unwrap();
+    fs::write(kept("activation"), desk.activation.0).unwrap();
+    for (name, request) in accepted(&mut desk) {
+        fs::write(kept(name), request).unwrap();
+    }
     println!("ok kept");
 }
 
 /// What was accepted before the reboot is refused after it.
 pub(crate) fn replay_after_reboot() {
     let image = Image::read("probe");
-    let kept = fs::read(KEPT).unwrap();
-    let (activation, request) = kept.split_at(16);
     let desk = Desk::active(&|| Box::new(Instance::start(&image)));
-    assert_ne!(desk.activation.0, activation, "activations are never the same");
+    assert_ne!(&desk.activation.0[..], fs::read(kept("activation")).unwrap(), "activations are never the same");
     drop(desk);
-    is_refused(&image, request);
-    println!("ok a request of before the reboot is refused");
+    let requests = ["status", "set-key"].map(|name| (name, fs::read(kept(name)).unwrap()));
+    are_refused(&image, &requests, "before the reboot");
+}
+
+/// Evidence of a new activation under a challenge that is always the same, for the owner who judges it outside.
+pub(crate) fn evidence() {
+    let output = Instance::start(&Image::read("probe")).enter(Op::Attest, &[5; 16]);
+    let taken = veritee_conformance::desk::take_apart(&output);
+    assert_eq!(taken.result.status, Status::Accepted);
+    let hex: String = taken.reply.iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("ok evidence {hex}");
 }

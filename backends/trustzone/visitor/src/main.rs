@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program of tests: what it says is the result")]
 
 mod hostile;
+mod memory;
 mod subject;
 
 use std::cell::RefCell;
@@ -26,6 +27,9 @@ fn main() -> ExitCode {
         "replay-after-reload" => hostile::replay_after_reload(),
         "keep-for-replay" => hostile::keep_for_replay(),
         "replay-after-reboot" => hostile::replay_after_reboot(),
+        "evidence" => hostile::evidence(),
+        "secure-memory" => memory::secure_memory(),
+        "touch" => touch(),
         "timing" => timing(),
         _ => {
             println!("there is no case {case:?}");
@@ -33,6 +37,13 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// What this program does for itself: `touch HOW ADDRESS`.
+fn touch() {
+    let words: Vec<String> = std::env::args().skip(2).collect();
+    let [how, address] = &words[..] else { panic!("touch what?") };
+    memory::touch_here(how, address.parse().unwrap());
 }
 
 /// The suite of all platforms.

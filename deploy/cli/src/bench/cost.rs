@@ -88,6 +88,6 @@ fn resident_bytes(process: u32) -> u64 {
 }
 
 /// Two places behind the point are more than is known.
-pub(super) fn round(value: f64) -> f64 {
+pub(crate) fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }

@@ -4,7 +4,7 @@ use super::cost::{Processes, round};
 use super::floors::precise;
 use super::{OneWay, Wish, project};
 use crate::application::{Loaded, owner};
-use crate::grammar::Application;
+use crate::grammar::{Application, Variant};
 use crate::printer::{Printer, Warnings};
 use anyhow::{Context, Result, bail, ensure};
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub(super) struct Images {
 impl Images {
     pub(super) async fn build(wish: &Wish, throwaway: &Throwaway, printer: &Printer) -> Result<Self> {
         let file = project::write(&wish.platform, &wish.cipher, wish.payload)?;
-        let loaded = Loaded::read(&Application { file, platform: Vec::new(), delegation: None })?;
+        let loaded = Loaded::read(&Application { file, variant: Variant::default(), delegation: None })?;
         let owner = owner(&throwaway.home())?;
         let built = loaded.build_images(&owner.identity.public(), &throwaway.home(), printer).await?;
         Ok(Self { loaded, built, owner })

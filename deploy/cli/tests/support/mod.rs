@@ -165,13 +165,18 @@ impl Stage {
     pub fn application(&self, owner: &'static str, folder: &str, descriptor: &str) -> Application<'_> {
         let path = self.path().join(folder);
         fs::create_dir_all(&path).unwrap();
-        let target = path.join("target");
-        if !target.exists() {
-            symlink(build_folder(self.owners[owner].name), target).unwrap();
-        }
+        self.share_builds(owner, &path);
         let application = Application { stage: self, owner, folder: path };
         application.describe(descriptor);
         application
+    }
+
+    /// Has a project's images built in the owner's shared folder.
+    pub fn share_builds(&self, owner: &str, project: &Path) {
+        let target = project.join("target");
+        if !target.exists() {
+            symlink(build_folder(self.owners[owner].name), target).unwrap();
+        }
     }
 
     /// A text without what differs from run to run.

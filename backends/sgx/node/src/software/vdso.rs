@@ -1,57 +1,17 @@
 //! EENTER and EEXIT in software, behind the interface of the kernel's `__vdso_sgx_enter_enclave`.
-//!
-//! # Source
-//! Linux, `arch/x86/include/uapi/asm/sgx.h`.
 
-use super::Loaded;
+use crate::entry::{Run, leave};
+use crate::pages::Loaded;
 use std::arch::naked_asm;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// ENCLU leaves as they appear in [`Run::function`].
-pub(crate) const ERESUME: u32 = 3;
-pub(crate) const EEXIT: u32 = 4;
-
-/// `struct sgx_enclave_run`: how an entry went.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Run {
-    pub(crate) tcs: u64,
-    /// EEXIT: the enclave left by itself; anything else: a fault.
-    pub(crate) function: u32,
-    pub(crate) vector: u16,
-    pub(crate) error_code: u16,
-    pub(crate) address: u64,
-    user_handler: u64,
-    user_data: u64,
-    reserved: [u8; 216],
-}
-
-impl Run {
-    pub(crate) const fn new(tcs: u64) -> Self {
-        Self {
-            tcs,
-            function: 0,
-            vector: 0,
-            error_code: 0,
-            address: 0,
-            user_handler: 0,
-            user_data: 0,
-            reserved: [0; 216],
-        }
-    }
-}
-
-/// `vdso_sgx_enter_enclave_t`.
-pub(crate) type Enter = unsafe extern "C" fn(u64, u64, u64, u32, u64, u64, *mut Run) -> i32;
 
 /// What the processor would know of the enclave and of the thread in it.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct State {
+    /// 1 while an entry goes on, and for ever after one that faulted.
     pub(crate) busy: AtomicU64,
-    /// Entries so far.
-    pub(crate) entries: AtomicU64,
     pub(crate) base: AtomicU64,
     pub(crate) size: AtomicU64,
     tcs: AtomicU64,
@@ -69,7 +29,6 @@ pub(crate) struct State {
 /// The one enclave of this process.
 pub(crate) static STATE: State = State {
     busy: AtomicU64::new(0),
-    entries: AtomicU64::new(0),
     base: AtomicU64::new(0),
     size: AtomicU64::new(0),
     tcs: AtomicU64::new(0),
@@ -94,13 +53,6 @@ impl State {
             (&self.tcs, loaded.tcs),
         ];
         values.into_iter().for_each(|(place, value)| place.store(value, Ordering::SeqCst));
-    }
-
-    /// Where the entry that is going on wants to be told of a fault.
-    pub(crate) fn run(&self) -> *mut Run {
-        let frame = self.host_rbp.load(Ordering::Relaxed) as *const *mut Run;
-        // SAFETY: `software` pushed the frame, whose third word is its seventh argument; the entry has not returned.
-        unsafe { frame.add(2).read() }
     }
 }
 
@@ -137,7 +89,6 @@ pub(crate) unsafe extern "C" fn software(
         "wrfsbase rax",
         "mov rax, [r10 + {gs}]",
         "wrgsbase rax",
-        "inc qword ptr [r10 + {entries}]",
         "lea rcx, [rip + 2f]",
         "mov r11, [r10 + {entry}]",
         "mov rax, [r10 + {suspended}]",
@@ -163,7 +114,6 @@ pub(crate) unsafe extern "C" fn software(
         "ret",
         state = sym STATE,
         busy = const offset_of!(State, busy),
-        entries = const offset_of!(State, entries),
         tcs = const offset_of!(State, tcs),
         entry = const offset_of!(State, entry),
         suspended = const offset_of!(State, suspended),
@@ -212,7 +162,7 @@ pub(crate) unsafe extern "C" fn exit() {
     )
 }
 
-/// Where an entry ends that faulted: returns from [`software`]. The thread stays busy for ever.
+/// Where an entry ends that faulted. The thread stays busy for ever.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn abort() {
     naked_asm!(
@@ -221,58 +171,11 @@ pub(crate) unsafe extern "C" fn abort() {
         "wrfsbase r11",
         "mov r11, [r10 + {host_gs}]",
         "wrgsbase r11",
-        "mov rsp, [r10 + {host_rsp}]",
-        "mov rbp, [r10 + {host_rbp}]",
-        "push 2",
-        "popfq",
-        "push 0x1f80",
-        "ldmxcsr [rsp]",
-        "pop rax",
-        "fninit",
-        "vzeroall",
-        "xor eax, eax",
-        "pop rbx",
-        "pop rbp",
-        "ret",
+        "jmp {leave}",
         state = sym STATE,
         host_fs = const offset_of!(State, host_fs),
         host_gs = const offset_of!(State, host_gs),
-        host_rsp = const offset_of!(State, host_rsp),
-        host_rbp = const offset_of!(State, host_rbp),
-    )
-}
-
-/// Enters an enclave through a function of the vDSO's form, keeping the registers that only the caller can keep.
-///
-/// # Safety
-/// 1. `enter` is the kernel's function, or [`software`] after [`super::load`].
-/// 2. `block` is what the enclave takes for its order, `run` is writable.
-#[unsafe(naked)]
-pub(crate) unsafe extern "C" fn call(enter: Enter, block: *mut u64, run: *mut Run) -> i32 {
-    naked_asm!(
-        "push rbp",
-        "push rbx",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "push rdx",
-        "mov rax, rdi",
-        "mov rdi, rsi",
-        "xor esi, esi",
-        "xor edx, edx",
-        "mov ecx, 2",
-        "xor r8d, r8d",
-        "xor r9d, r9d",
-        "call rax",
-        "pop rdx",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        "ret",
+        leave = sym leave,
     )
 }
 
@@ -295,6 +198,6 @@ pub(crate) unsafe extern "C" fn shim() {
         state = sym STATE,
         fs = const offset_of!(State, fs),
         host_fs = const offset_of!(State, host_fs),
-        handler = sym super::traps::handle,
+        handler = sym crate::signals::handle,
     )
 }

@@ -16,13 +16,14 @@ use veritee_sgx_verifier::{SIMULATED, SgxOwner};
 use veritee_wire::Layout as _;
 use veritee_wire::layout::Transcript;
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_veritee-sgx-runner").into()
 }
 
 /// All instances of a test run share one simulated platform.
 pub(crate) fn platform() -> SgxPlatform {
-    SgxPlatform::new(program()).with_platform(target().join("sgx-platform")).patience(Duration::from_millis(700))
+    let platform = SgxPlatform::new(program()).in_software().with_platform(target().join("sgx-platform"));
+    platform.patience(Duration::from_millis(700))
 }
 
 /// An enclave in a folder of its own.

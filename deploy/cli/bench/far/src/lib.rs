@@ -25,7 +25,19 @@ impl Far {
         io.pong(&load);
     }
 
-    /// What was seen of the flood so far.
+    /// Its owner tells it something.
+    #[input]
+    fn note(&mut self, _io: Io<'_>, _load: Load) {
+        self.report.noted += 1;
+    }
+
+    /// Its owner hears what he said.
+    #[handler]
+    fn echo(&mut self, _io: &mut Io<'_>, load: Load) -> Load {
+        load
+    }
+
+    /// What was seen so far.
     #[entry(public)]
     fn report(&mut self, _io: &mut Io<'_>) -> Report {
         self.report

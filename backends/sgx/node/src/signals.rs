@@ -1,8 +1,9 @@
-//! What arrives by signal: instructions that are emulated, faults of the enclave, an entry that does not end.
+//! What arrives by signal: an entry that does not end; in software also instructions that are emulated, and faults.
 
-use super::vdso::{self, ERESUME, STATE};
+use crate::entry::{ENTRY, leave};
 use crate::platform::identity::{FAULT, REPORT_BYTES, TARGET_BYTES};
 use crate::service::Client;
+use crate::software::vdso::{self, STATE};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,9 +33,8 @@ static PATIENCE: AtomicU64 = AtomicU64::new(u64::MAX);
 /// The entry that was seen at the last tick, and how many ticks ago it was first seen.
 static SEEN: (AtomicU64, AtomicU64) = (AtomicU64::new(0), AtomicU64::new(0));
 
-/// Prepares this thread: everything that happens inside an enclave arrives here from now on.
-pub(crate) fn install(platform: Arc<Client>, patience: Duration) -> Result<(), String> {
-    _ = PLATFORM.set(platform);
+/// Ends entries that take longer of the processor's time, from now on.
+pub(crate) fn watch(patience: Duration) -> Result<(), String> {
     let ticks = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).div_ceil(TICK_MS).max(1);
     PATIENCE.store(ticks, Ordering::Relaxed);
     let stack = Vec::leak(vec![0_u8; STACK_BYTES]);
@@ -43,20 +43,7 @@ pub(crate) fn install(platform: Arc<Client>, patience: Duration) -> Result<(), S
     if unsafe { libc::sigaltstack(&raw const alternate, std::ptr::null_mut()) } != 0 {
         return Err("no stack for signals".to_owned());
     }
-    for signal in [libc::SIGILL, libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGTRAP, libc::SIGVTALRM] {
-        // SAFETY: an all-zero action is one without handler; it is filled below.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        action.sa_sigaction = vdso::shim as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-        // SAFETY: both calls get valid pointers; the shim has the form of a handler.
-        let set = unsafe {
-            libc::sigfillset(&raw mut action.sa_mask);
-            libc::sigaction(signal, &raw const action, std::ptr::null_mut())
-        };
-        if set != 0 {
-            return Err("a signal cannot be handled".to_owned());
-        }
-    }
+    take(libc::SIGVTALRM)?;
     let every = libc::timeval { tv_sec: 0, tv_usec: 1000 * TICK_MS.cast_signed() };
     let timer = libc::itimerval { it_interval: every, it_value: every };
     // SAFETY: the timer is valid. It counts the processor's time, so a sleeping runner gets no signals.
@@ -64,6 +51,26 @@ pub(crate) fn install(platform: Arc<Client>, patience: Duration) -> Result<(), S
         return Err("no timer".to_owned());
     }
     Ok(())
+}
+
+/// Emulates the enclave's instructions and takes its faults, from now on. After [`watch`].
+pub(crate) fn emulate(platform: Arc<Client>) -> Result<(), String> {
+    _ = PLATFORM.set(platform);
+    [libc::SIGILL, libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGTRAP].into_iter().try_for_each(take)
+}
+
+/// Has a signal handled here.
+fn take(signal: i32) -> Result<(), String> {
+    // SAFETY: an all-zero action is one without handler; it is filled below.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = vdso::shim as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+    // SAFETY: both calls get valid pointers; the shim has the form of a handler.
+    let set = unsafe {
+        libc::sigfillset(&raw mut action.sa_mask);
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut())
+    };
+    if set == 0 { Ok(()) } else { Err("a signal cannot be handled".to_owned()) }
 }
 
 /// Registers of what was interrupted.
@@ -82,14 +89,12 @@ impl Registers<'_> {
 
     /// The entry ends here: its caller is told of an exception.
     fn abort(&mut self, vector: u16, address: u64) {
-        let run = STATE.run();
-        // SAFETY: an entry is going on, so its caller waits for `run`, which is writable.
-        unsafe {
-            (*run).function = ERESUME;
-            (*run).vector = vector;
-            (*run).address = address;
-        }
-        self.write(libc::REG_RIP, vdso::abort as *const () as u64);
+        // SAFETY: only what interrupts an entry calls this.
+        unsafe { ENTRY.tell(vector, address) };
+        // Only the software's EENTER took the thread's data away.
+        let software = STATE.busy.load(Ordering::Relaxed) != 0;
+        let target = if software { vdso::abort as *const () } else { leave as *const () };
+        self.write(libc::REG_RIP, target as u64);
     }
 }
 
@@ -108,7 +113,7 @@ pub(crate) unsafe extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, 
     }
     let at = registers.read(libc::REG_RIP);
     if is_inside(at, ENCLU_BYTES) && (signal == libc::SIGILL || signal == libc::SIGSEGV) && is_enclu(at) {
-        return emulate(&mut registers, at);
+        return execute(&mut registers, at);
     }
     let vector = match signal {
         libc::SIGFPE => DIVIDE,
@@ -130,8 +135,8 @@ fn is_enclu(at: u64) -> bool {
     unsafe { (at as *const [u8; 3]).read_unaligned() == [0x0f, 0x01, 0xd7] }
 }
 
-/// ENCLU inside the enclave: the leaf is in RAX, operands in RBX, RCX, RDX.
-fn emulate(registers: &mut Registers<'_>, at: u64) {
+/// Executes ENCLU inside the enclave: the leaf is in RAX, operands in RBX, RCX, RDX.
+fn execute(registers: &mut Registers<'_>, at: u64) {
     let [leaf, rbx, rcx, rdx] =
         [libc::REG_RAX, libc::REG_RBX, libc::REG_RCX, libc::REG_RDX].map(|register| registers.read(register));
     let fits =
@@ -175,11 +180,11 @@ fn emulate(registers: &mut Registers<'_>, at: u64) {
 
 /// Ends an entry that was already going on so many ticks ago.
 fn tick(registers: &mut Registers<'_>) {
-    let entry = STATE.entries.load(Ordering::Relaxed);
+    let entry = ENTRY.count.load(Ordering::Relaxed);
     let at = registers.read(libc::REG_RIP);
-    if STATE.busy.load(Ordering::Relaxed) == 0 || SEEN.0.swap(entry, Ordering::Relaxed) != entry {
+    if SEEN.0.swap(entry, Ordering::Relaxed) != entry {
         SEEN.1.store(0, Ordering::Relaxed);
-    } else if SEEN.1.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE.load(Ordering::Relaxed) && is_inside(at, 1) {
+    } else if SEEN.1.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE.load(Ordering::Relaxed) && ENTRY.covers(at) {
         registers.abort(TOO_LONG, at);
     }
 }

@@ -1,9 +1,9 @@
 //! From a node's secret to a module's key: PROTOCOL sections 1 and 9.
 
-use crate::Uuid;
 use veritee_ids::Label;
 use veritee_ids::limits::PROTOCOL_VERSION;
 use veritee_seal::{Secret, derive};
+use veritee_trustzone_format::Uuid;
 use veritee_wire::Layout;
 
 veritee_wire::structs! {

@@ -1,6 +1,8 @@
 /* The gateway in C: the same ports, messages and rule as the one in Rust. No other module notices which one runs. */
 #include <veritee.h>
 
+VT_MODULE(rows = 10);
+
 /* How far the temperature may be from the desired one before the heating changes, and what is desired until the owner
    says something else; in tenths of a degree. */
 enum { TOLERANCE_TENTHS = 5, DESIRED_TENTHS = 200 };

@@ -24,7 +24,7 @@ mod world;
 
 use clap::{CommandFactory, Parser};
 use exit::Exit;
-use grammar::{Arguments, NodeVerb, Verb};
+use grammar::{Arguments, Verb};
 use printer::Printer;
 use std::process::ExitCode;
 
@@ -73,10 +73,7 @@ async fn obey(verb: Verb, printer: &Printer) -> anyhow::Result<Exit> {
         Verb::Request { application, acting, connection, payload, wait, timeout } => {
             speak::request(acting.on(application), &connection, &payload, (wait, timeout), printer).await?;
         }
-        Verb::Node(NodeVerb::Verify { node, here: _, platform, report }) => {
-            return verify::verify(&verify::Wish { node, platforms: platform, report }, printer).await;
-        }
-        Verb::Node(verb) => nodes::obey(verb, printer).await?,
+        Verb::Node(verb) => return nodes::obey(verb, printer).await,
         Verb::Provider(verb) => provider::obey(verb, printer).await?,
         Verb::Whoami => nodes::whoami(printer)?,
         Verb::Doctor => doctor::doctor(printer)?,

@@ -1,8 +1,10 @@
 //! Verbs about nodes and the owner's files.
 
+use crate::exit::Exit;
 use crate::grammar::NodeVerb;
 use crate::lasting;
 use crate::printer::Printer;
+use crate::verify::{Wish, verify};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use veritee_exec::ExecError;
@@ -11,22 +13,25 @@ use veritee_exec::home::{BoardKey, Home, KnownNode};
 use veritee_node_client::{Fingerprint, Token, enrol, parse_fingerprint};
 use veritee_node_protocol::{Request, Response};
 
-pub(crate) async fn obey(verb: NodeVerb, printer: &Printer) -> Result<()> {
+pub(crate) async fn obey(verb: NodeVerb, printer: &Printer) -> Result<Exit> {
     let home = Home::of_user();
     match verb {
         NodeVerb::Init { folder, platform: _, machine, provided } => {
-            lasting::init(lasting::Wish { folder, kind: machine, provided }, printer).await
+            lasting::init(lasting::Wish { folder, kind: machine, provided }, printer).await?;
         }
-        NodeVerb::Start { folder, port } => lasting::start(folder, port, printer).await,
+        NodeVerb::Start { folder, port } => lasting::start(folder, port, printer).await?,
         NodeVerb::Add { name, address, fingerprint, token } => {
-            add(&home, &name, &address, (&fingerprint, &token), printer).await
+            add(&home, &name, &address, (&fingerprint, &token), printer).await?;
         }
-        NodeVerb::List => list(&home, printer),
-        NodeVerb::Show { name } => show(&home, &name, printer).await,
-        NodeVerb::Key { node, file, board } => key(&home, &node, &file, board, printer),
-        NodeVerb::Verify { .. } => unreachable!("it has an exit code of its own"),
-        NodeVerb::Remove { name } => remove(&home, &name, printer).await,
+        NodeVerb::List => list(&home, printer)?,
+        NodeVerb::Show { name } => show(&home, &name, printer).await?,
+        NodeVerb::Key { node, file, board } => key(&home, &node, &file, board, printer)?,
+        NodeVerb::Verify { node, here: _, platform, report } => {
+            return verify(&Wish { node, platforms: platform, report }, printer).await;
+        }
+        NodeVerb::Remove { name } => remove(&home, &name, printer).await?,
     }
+    Ok(Exit::Done)
 }
 
 /// Takes a board's key. The file is the provider's: whoever has it can derive the owner's module keys.

@@ -1,7 +1,7 @@
 //! Effects of the owner's tool: builds, talks to nodes, keeps state.
 //!
 //! In the order of a deployment: [`home`] (who the owner is), [`state`] (what he knows of an application, durable),
-//! [`build`] (images), [`resolve`] (what should be, checked), [`settle`] (where images go that depend on it), [`fleet`] (nodes), [`desk`] (one module's control session), [`lent`] and [`provider`] (drivers, through their provider), [`connect`] (epochs and keys), [`cost`] (what their ends cost),
+//! [`build`] (images), [`resolve`] (what should be, checked), [`settle`] (where images go that depend on it), [`fleet`] (nodes), [`desk`] (one module's control session), [`lent`] and [`provider`] (drivers, through their provider), [`connect`] (epochs and keys), [`cost`] (what their ends cost), [`seen`] (what modules sealed before),
 //! [`deploy`] (the whole way), [`direct`] (the owner as an endpoint), [`sealed`] (states that survive their module), [`delegation`] (who else may act), [`observe`] (sealed status, nodes' figures),
 //! [`throwaway`] (a whole application on this machine).
 //!

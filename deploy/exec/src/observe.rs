@@ -79,8 +79,7 @@ pub struct ConnectionReport {
 pub async fn report(
     place: Place<'_>, state: &State, deployment: &mut Deployment, ports: &dyn Fn(&str, u16) -> String,
 ) -> Result<Report, ExecError> {
-    Seen::read(state).witness_all(&mut deployment.desks).await?;
-    let rows = rows(&mut deployment.desks).await?;
+    let rows = rows(&Seen::read(state), &mut deployment.desks).await?;
     let broken = broken(place, state, &mut deployment.desks).await?;
     let figures = figures(place, state).await?;
     let modules = place.target.modules.iter().map(|(name, target)| {
@@ -156,10 +155,11 @@ async fn broken(place: Place<'_>, state: &State, desks: &mut Desks) -> Result<Ve
 
 type Rows = BTreeMap<(String, u16), RowStatus>;
 
-async fn rows(desks: &mut Desks) -> Result<Rows, ExecError> {
+/// What all modules seal now; none of them may be older than itself.
+async fn rows(seen: &Seen, desks: &mut Desks) -> Result<Rows, ExecError> {
     let mut rows = Rows::new();
     for (module, desk) in desks {
-        for row in desk.status().await?.rows {
+        for row in seen.witness(module, desk).await?.rows {
             rows.insert((module.clone(), row.row.0), row);
         }
     }
@@ -199,13 +199,13 @@ async fn figures(place: Place<'_>, state: &State) -> Result<BTreeMap<ConnectionI
 /// # Errors
 /// [`ExecError::Node`] or what a module refuses.
 pub async fn drain(place: Place<'_>, state: &State, desks: &mut Desks, patience: Duration) -> Result<bool, ExecError> {
-    let end = Instant::now() + patience;
+    let (seen, end) = (Seen::read(state), Instant::now() + patience);
     loop {
         let mut left = 0;
         for node in place.fleet.nodes.values() {
             left += node.drain(state.application.0, Duration::from_millis(500)).await?;
         }
-        if left == 0 && settled(place, &rows(desks).await?) {
+        if left == 0 && settled(place, &rows(&seen, desks).await?) {
             return Ok(true);
         }
         if Instant::now() >= end {

@@ -13,7 +13,7 @@ use veritee_exec::random;
 use veritee_ids::limits::FRAME_HEADER_BYTES;
 use veritee_ids::{ApplicationId, Challenge, CipherId, ControlKind, Op, Status};
 use veritee_node_client::Identity;
-use veritee_node_protocol::{FailureKind, ModuleName, Request};
+use veritee_node_protocol::{ConnectionFigures, FailureKind, ModuleName, Request};
 use veritee_platform::{Expected, SessionStart, VerifyPolicy};
 use veritee_session::{OwnerIdentity, OwnerSession, SealedRequest, Signer, StatusPages, agree};
 
@@ -201,23 +201,35 @@ async fn dead_session(rig: &Rig) -> Result<String> {
     Ok(tally.to_string())
 }
 
-/// Holds what the node counted of the connection `note` against the answers that were given on it.
-async fn counted(
-    rig: &Rig, before: &veritee_node_protocol::ConnectionFigures, tally: &Tally, accepted: u64,
-) -> Result<()> {
-    let now = rig.figures("note").await?;
-    let refused = (now.refused + now.gaps + now.busy + now.duplicates)
-        - (before.refused + before.gaps + before.busy + before.duplicates);
-    ensure!(refused == tally.by_module, "the node counted {refused} refusals, the module gave {}", tally.by_module);
-    ensure!(now.accepted - before.accepted == accepted, "the node counted other events as accepted");
-    Ok(())
+/// What stood before events of the connection `note` were tried.
+struct Before {
+    figures: ConnectionFigures,
+    noted: u64,
 }
 
-/// The module took so many of its owner's events since.
-async fn took(rig: &Rig, before: [u64; 3], events: u64) -> Result<()> {
-    let [_, _, noted] = rig.seen().await?;
-    ensure!(noted - before[2] == events, "the handler ran {} times instead of {events}", noted - before[2]);
-    Ok(())
+impl Before {
+    async fn now(rig: &Rig) -> Result<Self> {
+        let [_, _, noted] = rig.seen().await?;
+        Ok(Self { figures: rig.figures("note").await?, noted })
+    }
+
+    /// The module took so many of its owner's events since.
+    async fn took(&self, rig: &Rig, events: u64) -> Result<()> {
+        let [_, _, noted] = rig.seen().await?;
+        ensure!(noted - self.noted == events, "the handler ran {} times instead of {events}", noted - self.noted);
+        Ok(())
+    }
+
+    /// Holds what the module took and what the node counted since against the answers that were given.
+    async fn answers(&self, rig: &Rig, tally: &Tally, events: u64) -> Result<()> {
+        self.took(rig, events).await?;
+        let now = rig.figures("note").await?;
+        let sum = |figures: &ConnectionFigures| figures.refused + figures.gaps + figures.busy + figures.duplicates;
+        let refused = sum(&now) - sum(&self.figures);
+        ensure!(refused == tally.by_module, "the node counted {refused} refusals, the module gave {}", tally.by_module);
+        ensure!(now.accepted - self.figures.accepted == events, "the node counted other events as accepted");
+        Ok(())
+    }
 }
 
 async fn enter(caller: &Caller, frame: Vec<u8>) -> Result<Entered, ExecError> {
@@ -234,7 +246,7 @@ async fn accepted(caller: &Caller, frame: Vec<u8>) -> Result<()> {
 /// Every byte of a frame counts.
 async fn forged(rig: &Rig) -> Result<String> {
     let mut caller = rig.caller("note").await?;
-    let (figures, seen) = (rig.figures("note").await?, rig.seen().await?);
+    let before = Before::now(rig).await?;
     let mut tally = Tally::default();
     let sound = caller.seal(&load(1))?;
     // The connection's number is the first field: with another one it is not this connection's to count.
@@ -244,14 +256,13 @@ async fn forged(rig: &Rig) -> Result<String> {
         tally.refused(enter(&caller, frame).await)?;
     }
     accepted(&caller, sound).await?;
-    took(rig, seen, 1).await?;
-    counted(rig, &figures, &tally, 1).await?;
+    before.answers(rig, &tally, 1).await?;
     Ok(format!("{tally}; then the sound one was accepted"))
 }
 
 async fn truncated(rig: &Rig) -> Result<String> {
     let mut caller = rig.caller("note").await?;
-    let (figures, seen) = (rig.figures("note").await?, rig.seen().await?);
+    let before = Before::now(rig).await?;
     let mut tally = Tally::default();
     let sound = caller.seal(&load(2))?;
     for length in 0..sound.len() {
@@ -259,14 +270,13 @@ async fn truncated(rig: &Rig) -> Result<String> {
     }
     tally.refused(enter(&caller, [&sound[..], &[0, 0]].concat()).await)?;
     accepted(&caller, sound).await?;
-    took(rig, seen, 1).await?;
-    counted(rig, &figures, &tally, 1).await?;
+    before.answers(rig, &tally, 1).await?;
     Ok(format!("{tally}; then the whole one was accepted"))
 }
 
 async fn out_of_turn(rig: &Rig) -> Result<String> {
     let mut caller = rig.caller("note").await?;
-    let (figures, seen) = (rig.figures("note").await?, rig.seen().await?);
+    let before = Before::now(rig).await?;
     let mut tally = Tally::default();
     let (first, second, third) = (caller.seal(&load(3))?, caller.seal(&load(4))?, caller.seal(&load(5))?);
     let ahead = enter(&caller, second.clone()).await?;
@@ -287,14 +297,13 @@ async fn out_of_turn(rig: &Rig) -> Result<String> {
     let old = enter(&caller, third).await?;
     ensure!(old.status == Status::Refused.code(), "an event of a dead epoch: {}", word(old.status));
     tally.refused(Ok(old))?;
-    took(rig, seen, 2).await?;
-    counted(rig, &figures, &tally, 2).await?;
+    before.answers(rig, &tally, 2).await?;
     Ok(tally.to_string())
 }
 
 async fn unknown(rig: &Rig) -> Result<String> {
     let mut caller = rig.caller("note").await?;
-    let seen = rig.seen().await?;
+    let before = Before::now(rig).await?;
     let mut tally = Tally::default();
     let sound = caller.seal(&load(6))?;
     for row in (0..16).chain([255, 0x7fff, 0xffff]).filter(|row| *row != caller.row()) {
@@ -307,7 +316,7 @@ async fn unknown(rig: &Rig) -> Result<String> {
     }
     tally.refused(enter(&caller, vec![0xff; FRAME_HEADER_BYTES + 66]).await)?;
     accepted(&caller, sound).await?;
-    took(rig, seen, 1).await?;
+    before.took(rig, 1).await?;
     Ok(tally.to_string())
 }
 

@@ -295,7 +295,8 @@ impl Opened {
     pub fn read(path: &Path) -> Result<Self, ExecError> {
         let text = fs::read(path).map_err(ExecError::file("read", path))?;
         let bad = |reason: String| ExecError::BadDelegation { path: path.to_owned(), reason };
-        let file: DelegationFile = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+        let file: DelegationFile =
+            serde_json::from_slice(&text).map_err(|error| bad(format!("it is no delegation: {error}")))?;
         if file.version != VERSION {
             return Err(bad(format!("it has version {}, this tool reads {VERSION}", file.version)));
         }

@@ -131,7 +131,7 @@ impl Platform for SgxPlatform {
             return Some(format!("on hardware: {}, quotes by {}", device.display(), socket.display()));
         }
         let built = if cfg!(feature = "sgx-hardware") { "with" } else { "without" };
-        let device = if Path::new(DEVICE).exists() { "is there" } else { "is not" };
+        let device = if Path::new(DEVICE).exists() { "is there" } else { "is not there" };
         let how =
             Self::software_supported().map_or_else(|reason| format!("not at all: {reason}"), |()| "in software".into());
         Some(format!("{how}; built {built} the feature sgx-hardware, {DEVICE} {device}"))

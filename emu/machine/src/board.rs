@@ -326,6 +326,7 @@ impl Board {
         let hardware = &mut self.hardware;
         let now = hardware.cycle;
         hardware.peripherals.advance(now, &mut hardware.log);
+        hardware.peripherals.switch_clock(self.cpu.status & alu::SCG1 != 0, now);
         let queued = hardware.peripherals.uarts[0].queued() > 0;
         if queued && hardware.unit.current == 0 {
             hardware.peripherals.uarts[0].deliver(now);
@@ -341,6 +342,10 @@ impl Board {
             return None;
         }
         let hardware = &mut self.hardware;
+        if hardware.peripherals.nmi() {
+            self.interrupt(14, gie);
+            return None;
+        }
         if hardware.violated {
             self.interrupt(13, gie);
             return None;
@@ -360,7 +365,10 @@ impl Board {
         if breaks && self.breakpoints.contains(&self.cpu.registers[0]) {
             return Some(Stop::Breakpoint);
         }
+        // What the last instruction wrote to a device may have enabled an interrupt, which comes after the next one.
+        let requests = hardware.peripherals.interrupts();
         let again = requests != 0 && self.cpu.status & alu::GIE != 0
+            || hardware.peripherals.nmi()
             || hardware.log.kinds.instructions
             || !self.breakpoints.is_empty();
         let next = if again { now + 1 } else { hardware.peripherals.next_event() };

@@ -102,8 +102,10 @@ impl Board {
 
     /// Writes bytes of memory from outside.
     pub fn load(&mut self, address: u16, bytes: &[u8]) {
-        for (offset, byte) in (0u16..).zip(bytes) {
-            self.set_memory(address.wrapping_add(offset), *byte);
+        let mut place = address;
+        for byte in bytes {
+            self.set_memory(place, *byte);
+            place = place.wrapping_add(1);
         }
     }
 

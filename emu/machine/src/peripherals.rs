@@ -290,6 +290,7 @@ impl Peripherals {
         // Bit 3 selects ACLK, which never ticks.
         let stopped = self.clock_off || control & 8 != 0;
         self.clock = Divider { shift: u32::from(control >> 1 & 3), phase, stopped };
+        self.uarts.iter_mut().for_each(|uart| uart.shift = self.clock.shift);
     }
 
     fn write_port(&mut self, address: u16, value: u16, lanes: [bool; 2], cycle: u64, log: &mut Log) {

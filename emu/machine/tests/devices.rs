@@ -274,6 +274,21 @@ fn sent(board: &mut Board, line: usize) -> Vec<u8> {
 }
 
 #[test]
+fn line_on_smclk_is_as_slow_as_its_divider_makes_it() {
+    let cycles = |control: u16| {
+        let mut board = board(Generation::Legacy, |code| {
+            code.two_bytes(Mov, Immediate(4), Absolute(0x58)).two(Mov, Immediate(9), Absolute(0x82));
+            code.two_bytes(Mov, Immediate(control), Absolute(0x80));
+            code.two_bytes(Mov, Immediate(b'x'.into()), Absolute(0x84));
+        });
+        board.run_until(2_000);
+        let (start, end, _) = board.take_byte(0).unwrap();
+        (end - start) / 10
+    };
+    assert_eq!((cycles(1), cycles(3)), (10, 40), "a bit");
+}
+
+#[test]
 fn address_behind_the_registers_of_a_line_sends_nothing() {
     let mut board = board(Generation::Legacy, |code| {
         code.two(Mov, Immediate(15), Absolute(0x82)).two_bytes(Mov, Immediate(1), Absolute(0x80));

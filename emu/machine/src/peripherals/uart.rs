@@ -34,6 +34,8 @@ pub(crate) struct Uart {
     /// Flags that rose since this was cleared.
     risen: u8,
     baud: u16,
+    /// Logarithm of the divider of SMCLK.
+    pub(crate) shift: u32,
     transmit: u8,
     receive: u8,
     holding: Option<u8>,
@@ -71,9 +73,9 @@ impl Uart {
         };
     }
 
-    /// Cycles of a bit.
+    /// Cycles of a bit: of the processor's clock, or of SMCLK.
     pub(crate) fn bit(&self) -> u64 {
-        u64::from(self.baud) + 1
+        (u64::from(self.baud) + 1) << if self.control & 2 == 0 { 0 } else { self.shift }
     }
 
     pub(crate) fn is_enabled(&self) -> bool {

@@ -356,7 +356,7 @@ impl Board {
             self.interrupt(15 - u16::try_from(requests.leading_zeros()).unwrap_or(0), gie);
             return None;
         }
-        hardware.settle();
+        let wrote = hardware.settle();
         if self.watchdog_reset() {
             return None;
         }
@@ -368,7 +368,7 @@ impl Board {
             return Some(Stop::Breakpoint);
         }
         // What the last instruction wrote to a device may have enabled an interrupt, which comes after the next one.
-        let requests = hardware.peripherals.interrupts();
+        let requests = if wrote { hardware.peripherals.interrupts() } else { requests };
         let again = requests != 0 && self.cpu.status & alu::GIE != 0
             || hardware.peripherals.nmi()
             || hardware.log.kinds.instructions
@@ -446,7 +446,7 @@ impl Board {
         let hardware = &mut self.hardware;
         hardware.log.add(Event::Interrupt { cycle: hardware.cycle, number });
         hardware.settle();
-        hardware.peripherals.acknowledge(number);
+        hardware.peripherals.acknowledge(number, hardware.cycle);
         hardware.end_violation();
         let slot = hardware.unit.module_at(hardware.unit.pc).filter(|_| hardware.unit.current < 0xfff0).cloned();
         hardware.unit.enter(0xfff0 + number);

@@ -301,11 +301,11 @@ impl Hardware {
         attributes[usize::from(address >> 1)]
     }
 
-    /// Applies what the last instruction wrote to peripherals.
-    pub(crate) fn settle(&mut self) {
-        if let Some(Pending { address, value, lanes, cycle }) = self.pending.take() {
-            self.peripherals.write(address, value, lanes, cycle, &mut self.log);
-        }
+    /// Applies what the last instruction wrote to peripherals. Gives whether it wrote anything.
+    pub(crate) fn settle(&mut self) -> bool {
+        let Some(Pending { address, value, lanes, cycle }) = self.pending.take() else { return false };
+        self.peripherals.write(address, value, lanes, cycle, &mut self.log);
+        true
     }
 
     /// An interrupt was taken: whoever comes next comes from there.

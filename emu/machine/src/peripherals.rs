@@ -140,11 +140,15 @@ impl Peripherals {
         self.nmi_flag && self.enable & 0x10 != 0
     }
 
-    /// The CPU takes an interrupt in a cycle.
-    pub(crate) fn acknowledge(&mut self, number: u16) {
+    /// The CPU begins to take an interrupt in a cycle; devices hear of it in the next one.
+    pub(crate) fn acknowledge(&mut self, number: u16, cycle: u64) {
         match number {
-            9 => self.timer.acknowledge_zero(),
-            10 => self.watchdog.flag = false,
+            9 => self.timer.acknowledge_zero(cycle + 1, &self.clock),
+            10 => {
+                // If it expires in that very cycle, the flag stays.
+                self.watchdog.advance(cycle + 1, &self.clock);
+                self.watchdog.flag = false;
+            }
             14 => self.enable &= !0x10,
             _ => {}
         }

@@ -194,6 +194,32 @@ fn flag_that_rises_in_the_cycle_in_which_it_is_cleared_stays() {
 }
 
 #[test]
+fn interrupt_of_ccr0_wipes_what_rises_while_it_is_taken() {
+    const PERIOD: u64 = 40;
+    let taken = |delay| {
+        let mut board = board(Generation::Legacy, |code| {
+            code.two(Mov, Immediate(39), Absolute(0x172)).two(Mov, Immediate(0x10), Absolute(0x162));
+            code.two(Mov, Immediate(0x0214), Absolute(0x160));
+            wait(code, delay);
+            code.two(Bis, Immediate(ENABLE_INTERRUPTS), Register(2));
+            wait(code, 300);
+        });
+        board.run_until(400);
+        interrupts(&mut board).into_iter().map(|(_, cycle)| cycle).collect::<Vec<u64>>()
+    };
+    // With nothing in the way each is taken as soon as its flag is up.
+    let up = taken(0)[0] % PERIOD;
+    let mut wiped = 0;
+    for delay in 60..100 {
+        let [first, second, ..] = taken(delay)[..] else { panic!("two interrupts") };
+        let next = (PERIOD + up - first % PERIOD - 1) % PERIOD + 1;
+        assert_eq!(second - first > PERIOD, next <= 2, "taken in {first} and {second}, up {next} cycles after");
+        wiped += u64::from(next <= 2);
+    }
+    assert_eq!(wiped, 2);
+}
+
+#[test]
 fn timer_that_is_stopped_forgets_a_prescaler_that_was_about_to_overflow() {
     // The hardware's prescaler, cycle by cycle.
     let expected = |first: u16, stopped: u16, second: u16| {

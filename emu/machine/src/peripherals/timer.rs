@@ -200,8 +200,9 @@ impl Timer {
         self.compare_control[0] & 0x11 == 0x11
     }
 
-    /// The CPU took CCR0's interrupt.
-    pub(crate) fn acknowledge_zero(&mut self) {
+    /// The CPU took CCR0's interrupt: its flag falls at the end of a cycle, even if it rises there again.
+    pub(crate) fn acknowledge_zero(&mut self, cycle: u64, clock: &Divider) {
+        self.advance(cycle + 1, clock);
         self.compare_control[0] &= !FLAG;
     }
 

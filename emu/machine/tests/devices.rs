@@ -194,6 +194,20 @@ fn flag_that_rises_in_the_cycle_in_which_it_is_cleared_stays() {
 }
 
 #[test]
+fn expiry_of_the_interval_timer_in_the_cycle_in_which_its_flag_is_cleared_stays() {
+    // It expires every 64 cycles. Two cycles lie between the write that clears the flag and the read.
+    let kept = (0..64).filter(|delay| {
+        result(4, |code| {
+            code.two(Mov, Immediate(0x5a1b), Absolute(0x120));
+            wait(code, 100 + delay);
+            code.two_bytes(Mov, Immediate(0), Absolute(2)).two_bytes(Mov, Absolute(2), Register(4));
+        }) & 1
+            != 0
+    });
+    assert_eq!(kept.count(), 2);
+}
+
+#[test]
 fn interrupt_of_ccr0_wipes_what_rises_while_it_is_taken() {
     const PERIOD: u64 = 40;
     let taken = |delay| {

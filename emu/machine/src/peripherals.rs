@@ -25,7 +25,7 @@ pub(crate) struct Peripherals {
     cpu_id: [u16; 2],
     /// IE1.
     enable: u8,
-    /// NMIIFG, which only software sets: nothing is connected to the pin.
+    /// NMIIFG, which only software raises: nothing is connected to the pin.
     nmi_flag: bool,
     /// BCSCTL1 and BCSCTL2.
     clock_control: [u8; 2],
@@ -263,7 +263,11 @@ impl Peripherals {
                     log.add(Event::Digit { cycle: cycle + 1, digit, value: byte });
                 }
             }
-            0x120 => self.watchdog.write(cycle, value, &self.clock),
+            0x120 => {
+                // The pin NMI is low: choosing its falling edge looks like one.
+                self.nmi_flag |= self.legacy && value & !self.watchdog.read() & 0x40 != 0;
+                self.watchdog.write(cycle, value, &self.clock);
+            }
             0x12e => {
                 self.timer.acknowledge_vector(cycle, &self.clock);
             }

@@ -109,6 +109,24 @@ fn interrupt_that_cannot_be_masked_is_on_the_older_core_and_switches_itself_off(
 }
 
 #[test]
+fn choosing_the_other_edge_of_the_pin_nmi_raises_its_flag() {
+    let flags = |core| {
+        let mut board = board(core, |code| {
+            code.two(Mov, Immediate(0x5ac0), Absolute(0x120));
+            wait(code, 4);
+            code.two_bytes(Mov, Absolute(0x02), Register(4)).two_bytes(Mov, Immediate(0), Absolute(0x02));
+            code.two(Mov, Immediate(0x5ac0), Absolute(0x120));
+            wait(code, 4);
+            code.two_bytes(Mov, Absolute(0x02), Register(5));
+        });
+        board.run_until(200);
+        (board.registers()[4], board.registers()[5])
+    };
+    assert_eq!(flags(Generation::Legacy), (0x10, 0), "an edge, and none");
+    assert_eq!(flags(Generation::Master), (0, 0));
+}
+
+#[test]
 fn clock_registers_keep_the_bits_that_exist() {
     let read = |address: u16| {
         result(4, |code| {

@@ -15,6 +15,7 @@ pub(crate) struct Timer {
     control: u16,
     counter: u16,
     down: bool,
+    /// Three bits, of which the ratio selects how many are looked at.
     prescaler: u8,
     compare_control: [u16; 3],
     compare: [u16; 3],
@@ -61,15 +62,27 @@ impl Timer {
         self.now = self.now.max(cycle);
     }
 
-    /// What a tick of the source does to a stopped timer: a prescaler that was about to overflow does so.
+    /// The first cycle after a stop, and what ticks of the source do to a stopped timer: a prescaler that was about to overflow does
+    /// so, and a counter that was on its way down goes one further if that is in the first cycle.
     fn rest(&mut self, cycle: u64, clock: &Divider) {
-        let due = self.control >> 8 & 3 == 2 && self.prescaler + 1 == self.ratio();
-        if self.mode() == 0 && due && self.now < cycle && clock.ticks(self.now, cycle) > 0 {
-            self.prescaler = 0;
+        if self.now >= cycle {
+            return;
         }
-        if self.now < cycle {
-            self.turn();
+        if self.mode() == 0 && self.control >> 8 & 3 == 2 && self.overflows() {
+            if self.down && clock.ticks(self.now, self.now + 1) > 0 {
+                self.counter = self.counter.wrapping_sub(1);
+            }
+            if clock.ticks(self.now, cycle) > 0 {
+                self.prescaler = 0;
+            }
         }
+        self.turn();
+    }
+
+    /// Does the next tick of the source count?
+    fn overflows(&self) -> bool {
+        let mask = self.ratio() - 1;
+        self.prescaler & mask == mask
     }
 
     /// The direction of up/down mode follows counter and CCR0 in every cycle, not only in ticks.
@@ -88,16 +101,17 @@ impl Timer {
     }
 
     fn skip(&mut self, ticks: u64) {
-        let total = u64::from(self.prescaler) + ticks;
         let ratio = u64::from(self.ratio());
-        self.prescaler = (total % ratio).try_into().unwrap_or(0);
+        let total = u64::from(self.prescaler) % ratio + ticks;
+        let left = if total < ratio { (u64::from(self.prescaler) + ticks) % 8 } else { total % ratio };
+        self.prescaler = left.try_into().unwrap_or(0);
         self.counter = self.counter.wrapping_add((total / ratio).try_into().unwrap_or(0));
     }
 
     /// One tick of the source.
     fn tick(&mut self) {
-        self.prescaler += 1;
-        if self.prescaler < self.ratio() {
+        if !self.overflows() {
+            self.prescaler = (self.prescaler + 1) % 8;
             return;
         }
         self.prescaler = 0;
@@ -157,8 +171,6 @@ impl Timer {
                     self.prescaler = 0;
                     self.down = false;
                 }
-                // Only the bits that the ratio selects are looked at.
-                self.prescaler &= self.ratio() - 1;
             }
             0x02 | 0x04 | 0x06 => {
                 let control = &mut self.compare_control[usize::from(offset / 2 - 1)];
@@ -214,3 +226,6 @@ impl Timer {
         clock.after(self.now, self.idle_ticks() + 1)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,17 @@ impl Timer {
         self.mode() != 0 && self.control >> 8 & 3 == 2
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, cycle: u64, clock: &Divider) {
+        // As after reset: most firmware has no timer.
+        if self.control == 0 && !self.down {
+            self.now = self.now.max(cycle);
+        } else {
+            self.live(cycle, clock);
+        }
+    }
+
+    fn live(&mut self, cycle: u64, clock: &Divider) {
         self.rest(cycle, clock);
         if self.runs() {
             while self.now < cycle {

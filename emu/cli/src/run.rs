@@ -22,8 +22,8 @@ use veritee_machine::{Board, Config, Event, FreshnessKind, Generation, Kinds, Pr
 pub(crate) enum Message {
     /// Bytes for the first line.
     Bytes(Vec<u8>),
-    /// Somebody is at the other end of the first line, or nobody any more.
-    Peer(Option<Box<dyn Write + Send>>),
+    /// Somebody is at the other end of the first line.
+    Peer(Box<dyn Write + Send>),
     /// A client of the world.
     World(u64, FromClient),
     /// A debugger.

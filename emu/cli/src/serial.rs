@@ -82,9 +82,9 @@ impl Serial {
         Ok(())
     }
 
-    /// A peer came (or went).
-    pub(crate) fn connect(&mut self, peer: Option<Box<dyn Write + Send>>) {
-        self.peer = peer;
+    /// A peer came. It hears the board until the next one comes, even if it has nothing more to say.
+    pub(crate) fn connect(&mut self, peer: Box<dyn Write + Send>) {
+        self.peer = Some(peer);
     }
 
     /// Sends bytes that the board sent. Without a peer they are lost, as on a cable that ends nowhere.
@@ -128,10 +128,7 @@ type Peer = (Box<dyn Read + Send>, Box<dyn Write + Send>);
 fn accept_from(accept: impl Fn() -> Result<Peer> + Send + 'static, messages: Sender<Message>) {
     thread::spawn(move || {
         while let Ok((reader, writer)) = accept() {
-            if messages.send(Message::Peer(Some(writer))).is_err() || !pump(reader, &messages) {
-                return;
-            }
-            if messages.send(Message::Peer(None)).is_err() {
+            if messages.send(Message::Peer(writer)).is_err() || !pump(reader, &messages) {
                 return;
             }
         }

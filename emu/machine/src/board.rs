@@ -102,8 +102,10 @@ impl Board {
 
     /// Writes bytes of memory from outside.
     pub fn load(&mut self, address: u16, bytes: &[u8]) {
-        for (offset, byte) in (0u16..).zip(bytes) {
-            self.set_memory(address.wrapping_add(offset), *byte);
+        let mut place = address;
+        for byte in bytes {
+            self.set_memory(place, *byte);
+            place = place.wrapping_add(1);
         }
     }
 
@@ -326,6 +328,7 @@ impl Board {
         let hardware = &mut self.hardware;
         let now = hardware.cycle;
         hardware.peripherals.advance(now, &mut hardware.log);
+        hardware.peripherals.switch_clock(self.cpu.status & alu::SCG1 != 0, now);
         let queued = hardware.peripherals.uarts[0].queued() > 0;
         if queued && hardware.unit.current == 0 {
             hardware.peripherals.uarts[0].deliver(now);
@@ -341,6 +344,10 @@ impl Board {
             return None;
         }
         let hardware = &mut self.hardware;
+        if hardware.peripherals.nmi() {
+            self.interrupt(14, gie);
+            return None;
+        }
         if hardware.violated {
             self.interrupt(13, gie);
             return None;
@@ -349,7 +356,7 @@ impl Board {
             self.interrupt(15 - u16::try_from(requests.leading_zeros()).unwrap_or(0), gie);
             return None;
         }
-        hardware.settle();
+        let wrote = hardware.settle();
         if self.watchdog_reset() {
             return None;
         }
@@ -360,7 +367,10 @@ impl Board {
         if breaks && self.breakpoints.contains(&self.cpu.registers[0]) {
             return Some(Stop::Breakpoint);
         }
+        // What the last instruction wrote to a device may have enabled an interrupt, which comes after the next one.
+        let requests = if wrote { hardware.peripherals.interrupts() } else { requests };
         let again = requests != 0 && self.cpu.status & alu::GIE != 0
+            || hardware.peripherals.nmi()
             || hardware.log.kinds.instructions
             || !self.breakpoints.is_empty();
         let next = if again { now + 1 } else { hardware.peripherals.next_event() };
@@ -436,7 +446,7 @@ impl Board {
         let hardware = &mut self.hardware;
         hardware.log.add(Event::Interrupt { cycle: hardware.cycle, number });
         hardware.settle();
-        hardware.peripherals.acknowledge(number);
+        hardware.peripherals.acknowledge(number, hardware.cycle);
         hardware.end_violation();
         let slot = hardware.unit.module_at(hardware.unit.pc).filter(|_| hardware.unit.current < 0xfff0).cloned();
         hardware.unit.enter(0xfff0 + number);

@@ -1,7 +1,8 @@
 //! Firmware in ELF files.
 //!
 //! What is loaded are *sections*, at the address where they lie in memory before start-up code moves them (LMA). Segments
-//! would not do: those of published images, and of LLVM's linker, begin with the file's own headers.
+//! would not do: those of published images, and of LLVM's linker, begin with the file's own headers. Sections count by their
+//! flag, whatever they are for: tables of constructors have types of their own.
 
 use object::elf::{FileHeader32, PT_LOAD, SHF_ALLOC, SHT_PROGBITS};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
@@ -178,8 +179,8 @@ fn load_sections(header: &Header, endian: Endianness, file: &[u8]) -> Result<Vec
     let mut loaded = Vec::new();
     for section in table.iter() {
         let bytes = section.data(endian, file).map_err(damaged)?;
-        let flags = section.sh_flags.get(endian);
-        if section.sh_type.get(endian) != SHT_PROGBITS || flags & SHF_ALLOC == 0 || bytes.is_empty() {
+        // A section without contents in the file gives no bytes.
+        if section.sh_flags.get(endian) & SHF_ALLOC == 0 || bytes.is_empty() {
             continue;
         }
         let name = String::from_utf8_lossy(table.section_name(endian, section).map_err(damaged)?).into_owned();

@@ -285,8 +285,11 @@ impl Hardware {
         self.log.add(Event::Violation(Violation { cycle, pc: self.unit.pc, what, module, text }));
     }
 
-    /// The violation signal falls: memory is visible again.
+    /// The violation signal falls: memory is visible again. Without ids left it never falls.
     pub(crate) fn end_violation(&mut self) {
+        if self.unit.is_exhausted() {
+            return;
+        }
         if core::mem::replace(&mut self.violated, false) {
             core::mem::swap(&mut self.attributes, &mut self.veil);
         }
@@ -298,11 +301,11 @@ impl Hardware {
         attributes[usize::from(address >> 1)]
     }
 
-    /// Applies what the last instruction wrote to peripherals.
-    pub(crate) fn settle(&mut self) {
-        if let Some(Pending { address, value, lanes, cycle }) = self.pending.take() {
-            self.peripherals.write(address, value, lanes, cycle, &mut self.log);
-        }
+    /// Applies what the last instruction wrote to peripherals. Gives whether it wrote anything.
+    pub(crate) fn settle(&mut self) -> bool {
+        let Some(Pending { address, value, lanes, cycle }) = self.pending.take() else { return false };
+        self.peripherals.write(address, value, lanes, cycle, &mut self.log);
+        true
     }
 
     /// An interrupt was taken: whoever comes next comes from there.
@@ -419,7 +422,8 @@ impl Hardware {
             let own = self.owner_at(self.unit.pc);
             self.owner = if own == SEVERAL { UNSURE } else { own };
         }
-        if let Some(at) = outcome.violation {
+        let exhausted = self.unit.is_exhausted().then_some(1);
+        if let Some(at) = outcome.violation.or(exhausted) {
             self.violate(u32::try_from(at).unwrap_or(u32::MAX), Breach::Command(number));
         }
         self.deadline = 0;

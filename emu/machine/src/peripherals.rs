@@ -25,9 +25,13 @@ pub(crate) struct Peripherals {
     cpu_id: [u16; 2],
     /// IE1.
     enable: u8,
+    /// NMIIFG, which only software raises: nothing is connected to the pin.
+    nmi_flag: bool,
     /// BCSCTL1 and BCSCTL2.
     clock_control: [u8; 2],
     pub(crate) clock: Divider,
+    /// The CPU's status switches SMCLK off.
+    clock_off: bool,
     /// P1 to P4.
     pub(crate) ports: [Port; 4],
     pub(crate) uarts: [Uart; 2],
@@ -61,8 +65,10 @@ impl Peripherals {
             legacy,
             cpu_id,
             enable: 0,
+            nmi_flag: false,
             clock_control: [0; 2],
             clock: Divider::new(),
+            clock_off: false,
             ports: Default::default(),
             uarts: Default::default(),
             watchdog: Watchdog::new(legacy),
@@ -77,9 +83,10 @@ impl Peripherals {
 
     /// The reset signal is released in `cycle`.
     pub(crate) fn reset(&mut self, cycle: u64) {
-        self.enable = 0;
+        (self.enable, self.nmi_flag) = (0, false);
         self.clock_control = [0; 2];
         self.clock = Divider::new();
+        self.clock_off = false;
         self.ports.iter_mut().for_each(|port| port.reset(cycle));
         self.uarts.iter_mut().for_each(|uart| uart.reset(cycle));
         self.watchdog.reset(cycle);
@@ -128,11 +135,21 @@ impl Peripherals {
             | u16::from(watchdog) << 10
     }
 
-    /// The CPU takes an interrupt in a cycle.
-    pub(crate) fn acknowledge(&mut self, number: u16) {
+    /// Is the interrupt asserted that cannot be masked?
+    pub(crate) fn nmi(&self) -> bool {
+        self.nmi_flag && self.enable & 0x10 != 0
+    }
+
+    /// The CPU begins to take an interrupt in a cycle; devices hear of it in the next one.
+    pub(crate) fn acknowledge(&mut self, number: u16, cycle: u64) {
         match number {
-            9 => self.timer.acknowledge_zero(),
-            10 => self.watchdog.flag = false,
+            9 => self.timer.acknowledge_zero(cycle + 1, &self.clock),
+            10 => {
+                // If it expires in that very cycle, the flag stays.
+                self.watchdog.advance(cycle + 1, &self.clock);
+                self.watchdog.flag = false;
+            }
+            14 => self.enable &= !0x10,
             _ => {}
         }
     }
@@ -143,7 +160,7 @@ impl Peripherals {
             0x00 => self.enable.into(),
             0x02 => {
                 self.watchdog.advance(cycle, &self.clock);
-                self.watchdog.flag.into()
+                u16::from(self.watchdog.flag) | u16::from(self.nmi_flag) << 4
             }
             0x04 | 0x06 => self.cpu_id[usize::from(address / 2 - 2)],
             0x18..=0x2f => self.read_port(address, cycle),
@@ -217,13 +234,10 @@ impl Peripherals {
     }
 
     fn read_timer(&mut self, address: u16, cycle: u64) -> u16 {
-        self.timer.advance(cycle, &self.clock);
         if address == 0x12e {
-            let vector = self.timer.vector();
-            self.timer.advance(cycle + 1, &self.clock);
-            self.timer.acknowledge_vector();
-            return vector;
+            return self.timer.acknowledge_vector(cycle, &self.clock);
         }
+        self.timer.advance(cycle, &self.clock);
         self.timer.read(address - 0x160)
     }
 
@@ -234,9 +248,12 @@ impl Peripherals {
         let [low, high] = value.to_le_bytes();
         match address {
             0x00 if lanes[0] => self.enable = low & if self.legacy { 0x11 } else { 0x01 },
-            0x02 if lanes[0] => self.watchdog.set_flag(cycle, low & 1 != 0, &self.clock),
+            0x02 if lanes[0] => {
+                self.nmi_flag = self.legacy && low & 0x10 != 0;
+                self.watchdog.set_flag(cycle, low & 1 != 0, &self.clock);
+            }
             0x18..=0x2f => self.write_port(address, value, lanes, cycle, log),
-            0x56 if lanes[1] => self.clock_control[0] = high,
+            0x56 if lanes[1] => self.clock_control[0] = high & 0x30,
             0x58 if lanes[0] => self.divide(low, cycle, log),
             0x80..=0x8f => self.uarts[usize::from(address >> 3 & 1)].write(cycle, address & 7, value, lanes),
             0x90..=0x97 => {
@@ -246,7 +263,14 @@ impl Peripherals {
                     log.add(Event::Digit { cycle: cycle + 1, digit, value: byte });
                 }
             }
-            0x120 => self.watchdog.write(cycle, value, &self.clock),
+            0x120 => {
+                // The pin NMI is low: choosing its falling edge looks like one.
+                self.nmi_flag |= self.legacy && value & !self.watchdog.read() & 0x40 != 0;
+                self.watchdog.write(cycle, value, &self.clock);
+            }
+            0x12e => {
+                self.timer.acknowledge_vector(cycle, &self.clock);
+            }
             0x130..=0x13e => self.multiplier.write((address - 0x130) / 2, value),
             0x160..=0x176 => self.timer.write(cycle, address - 0x160, value, &self.clock),
             0x190..=0x196 => self.snapshot = cycle - self.epoch,
@@ -258,7 +282,23 @@ impl Peripherals {
     fn divide(&mut self, value: u8, cycle: u64, log: &mut Log) {
         self.advance(cycle + 1, log);
         self.clock_control[1] = value & 0x0e;
-        self.clock = Divider { shift: u32::from(value >> 1 & 3), phase: cycle + 1 };
+        self.set_clock(cycle + 1);
+    }
+
+    /// The CPU switches SMCLK off or on (SCG1); all devices are at `cycle`.
+    pub(crate) fn switch_clock(&mut self, off: bool, cycle: u64) {
+        if off != self.clock_off {
+            self.clock_off = off;
+            self.set_clock(cycle);
+        }
+    }
+
+    fn set_clock(&mut self, phase: u64) {
+        let control = self.clock_control[1];
+        // Bit 3 selects ACLK, which never ticks.
+        let stopped = self.clock_off || control & 8 != 0;
+        self.clock = Divider { shift: u32::from(control >> 1 & 3), phase, stopped };
+        self.uarts.iter_mut().for_each(|uart| uart.shift = self.clock.shift);
     }
 
     fn write_port(&mut self, address: u16, value: u16, lanes: [bool; 2], cycle: u64, log: &mut Log) {

@@ -301,6 +301,29 @@ fn weaker_core_has_shorter_keys_and_is_faster() {
 }
 
 #[test]
+fn pointers_of_cryptographic_instructions_wrap_around_at_the_end_of_memory() {
+    let mut code = begin();
+    // Key and tag lie across the end: the last words of program memory, then the first registers of devices.
+    for (register, value) in
+        [(9, 0xfffa), (10, 0x300), (11, 0x302), (12, 0x300), (13, 0x302), (14, 0x400), (15, 0xfff8)]
+    {
+        code.two(Mov, Immediate(value), Register(register));
+    }
+    code.sancus(4).two(Mov, Register(15), Absolute(0x500));
+    code.two(Mov, Immediate(0xfff8), Register(15)).sancus(5);
+    let end = code.label();
+    code.jump(Assembler::ALWAYS, end);
+    let mut board = board_with(Config::default(), &code, &[]);
+    let key = [0xa5; 6];
+    board.load(0xfff8, &key);
+    board.run_until(40_000);
+    assert_eq!(board.memory(0x500), 1);
+    let vector = u16::from_le_bytes([board.memory(0xfff8), board.memory(0xfff9)]);
+    assert_ne!(vector, 0xa5a5, "the tag's first word is there");
+    assert_eq!(board.registers()[15], 0, "of its last words, devices keep none");
+}
+
+#[test]
 fn memory_sizes_and_slots_are_as_configured() {
     let mut code = begin();
     for number in 0..3 {

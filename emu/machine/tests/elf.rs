@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use veritee_machine::elf::{ElfError, Program, Section, Symbol};
+use veritee_machine::{Board, Config};
 
 fn program() -> Program {
     let section = |name: &str, address, length: usize| Section {
@@ -52,6 +53,40 @@ fn loads_sections_at_their_physical_address_and_not_the_file_header() {
     assert_eq!(loaded.sections[0].address, 0x7000 + 52);
     assert_eq!(loaded.sections[0].bytes.len(), 40);
     assert_eq!(loaded.sections[1].address, 0x6000, "not in the segment");
+}
+
+/// Where the header of a section is in a file that `to_elf` made.
+fn section_header(file: &[u8], number: usize) -> usize {
+    let table = u32::from_le_bytes([file[32], file[33], file[34], file[35]]);
+    usize::try_from(table).expect("a small file") + 40 * number
+}
+
+#[test]
+fn loads_every_section_that_occupies_memory_and_has_contents() {
+    let typed = |kind: u8, flags: u8| {
+        let mut file = program().to_elf();
+        let at = section_header(&file, 2);
+        file[at + 4] = kind;
+        file[at + 8] = flags;
+        let names: Vec<String> = Program::parse(&file).unwrap().sections.into_iter().map(|it| it.name).collect();
+        names
+    };
+    let all = [".text", ".data", ".vectors"];
+    // A table of constructors, a note.
+    assert_eq!(typed(14, 3), all);
+    assert_eq!(typed(7, 2), all);
+    // What is zero at the start; what only a debugger wants.
+    assert_eq!(typed(8, 3), [".text", ".vectors"]);
+    assert_eq!(typed(1, 0), [".text", ".vectors"]);
+}
+
+#[test]
+fn section_may_fill_all_of_memory() {
+    let bytes: Vec<u8> = (0..0x1_0000u32).map(|at| at.to_le_bytes()[1]).collect();
+    let all = Program { sections: vec![Section { name: ".all".into(), address: 0, bytes }], ..program() };
+    let mut board = Board::new(Config::default());
+    board.load_program(&Program::parse(&all.to_elf()).unwrap());
+    assert_eq!([0x0200, 0x5c00, 0xffff].map(|address| board.memory(address)), [2, 0x5c, 0xff]);
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub const N: u16 = 0x0004;
 pub const GIE: u16 = 0x0008;
 /// The CPU sleeps.
 pub const CPUOFF: u16 = 0x0010;
+/// The clock SMCLK is off.
+pub const SCG1: u16 = 0x0080;
 /// Overflow.
 pub const V: u16 = 0x0100;
 /// All flags that arithmetic sets.

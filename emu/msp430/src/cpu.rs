@@ -272,7 +272,7 @@ impl Cpu {
         self.set_stack_pointer(bus, pointer.wrapping_add(2), 4);
     }
 
-    /// RRC, SWPB, RRA, SXT.
+    /// RRC, SWPB, RRA, SXT. Of a constant they only set the flags.
     fn shift<B: Bus>(&mut self, bus: &mut B, instruction: Instruction, number: u16, byte: bool) -> u32 {
         let (value, address) = self.source(bus, instruction, byte);
         let (result, flags) = match number {
@@ -281,13 +281,19 @@ impl Cpu {
             2 => alu::shift_arithmetically(byte, value),
             _ => alu::extend_sign(value),
         };
+        let (old, cycles) = (self.status, u32::from(instruction.cycles));
         self.set_flags(Some(flags));
         self.increment_if(bus, instruction, byte);
-        let cycles = u32::from(instruction.cycles);
         match address {
             Some(address) => {
                 write(bus, address, result, byte, cycles);
                 bus.settled(address, result, self.registers[0]);
+            }
+            // There is nowhere to write to.
+            None if source_mode(instruction.word) == Mode::Constant => {}
+            // What an operation says about flags is stronger than its result; SWPB says nothing.
+            None if instruction.source == 2 && number != 1 => {
+                self.status = bus.status(old, result & !alu::FLAGS | flags, false);
             }
             None => self.write_register(bus, instruction.source, result, cycles),
         }

@@ -296,6 +296,16 @@ const ROWS: &[Row] = &[
         after: &[(4, 0x3412), (16, 7)],
         cycles: 1,
     },
+    Row { text: "rra     sr", words: &[0x1102], before: &[(16, 0x107)], after: &[(16, 1)], cycles: 1 },
+    Row { text: "swpb    sr", words: &[0x1082], before: &[(16, 0x101)], after: &[(16, 0x101)], cycles: 1 },
+    Row { text: "rrc     #4", words: &[0x1022], before: &[(16, 0x101)], after: &[(16, 4)], cycles: 1 },
+    Row {
+        text: "rra     #0x0003",
+        words: &[0x1130, 3],
+        before: &[(16, 0x100)],
+        after: &[(16, 1), (0, 0x6004)],
+        cycles: 3,
+    },
     Row { text: "sxt     r4", words: &[0x1184], before: &[(4, 0x1280)], after: &[(4, 0xff80), (16, 5)], cycles: 1 },
     Row {
         text: "push    r4",

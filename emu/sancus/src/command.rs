@@ -258,7 +258,7 @@ impl<M: Memory> Run<'_, M> {
         let words = usize::from(self.unit.config.security.words());
         let early = self.unit.is_legacy() && self.unit.config.profile.is_none();
         let mut outcome = Ok(());
-        for (left, (address, word)) in (0..words as u64).rev().zip((address..).step_by(2).zip(tag.chunks_exact(2))) {
+        for (left, (address, word)) in (0..words as u64).rev().zip(words_from(address).zip(tag.chunks_exact(2))) {
             if self.read(address) != u16::from_le_bytes([word[0], word[1]]) {
                 if early {
                     return Err(1 + left * self.permutation());
@@ -281,7 +281,7 @@ impl<M: Memory> Run<'_, M> {
             }
         } else {
             self.clock = 2;
-            for (address, place) in (key..).step_by(2).zip(key_bytes.chunks_exact_mut(2).take(words)) {
+            for (address, place) in words_from(key).zip(key_bytes.chunks_exact_mut(2).take(words)) {
                 place.copy_from_slice(&self.read(address).to_le_bytes());
             }
         }
@@ -321,13 +321,18 @@ impl<M: Memory> Run<'_, M> {
             let saved = outcome.err().unwrap_or(0);
             return self.finish(outcome.is_ok().into(), calls * self.permutation() + copying - 5 - saved);
         }
-        for (address, word) in (tag_at..).step_by(2).zip(tag.chunks_exact(2).take(words)) {
+        for (address, word) in words_from(tag_at).zip(tag.chunks_exact(2).take(words)) {
             self.write(address, u16::from_le_bytes([word[0], word[1]]));
         }
         let calls = calls + 1 + u64::from(empty);
         let less = if empty { 9 } else { 7 };
         self.finish(1, calls * self.permutation() + copying - less);
     }
+}
+
+/// The addresses of words from one on; behind the last one comes the first.
+fn words_from(address: u16) -> impl Iterator<Item = u16> {
+    (0..=0xffff).map(move |number: u16| address.wrapping_add(number.wrapping_mul(2)))
 }
 
 /// The addresses of a range's words.

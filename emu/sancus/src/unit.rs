@@ -125,6 +125,12 @@ impl Unit {
         self.slots.iter().flatten()
     }
 
+    /// Were all ids given? From then on every cycle breaks a rule.
+    #[must_use]
+    pub const fn is_exhausted(&self) -> bool {
+        self.next_id == 0xfff0
+    }
+
     /// Is it the older core?
     #[must_use]
     pub fn is_legacy(&self) -> bool {

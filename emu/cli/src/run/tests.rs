@@ -84,7 +84,7 @@ fn asked_after(slept: Duration, speed: Option<&str>) -> Vec<u8> {
         messages,
     };
     let heard = Arc::default();
-    session.uart1.connect(Some(Box::new(Host { heard: Arc::clone(&heard), messages: sender.clone() })));
+    session.uart1.connect(Box::new(Host { heard: Arc::clone(&heard), messages: sender.clone() }));
     // Until it sleeps; then once more, so that it is known to sleep.
     for _ in 0..2 {
         sender.send(Message::End).unwrap();

@@ -1,9 +1,12 @@
 //! Timer_A with three compare units; capture inputs and output units are not connected.
+//!
+//! What rises in the cycle in which software clears it stays, but for flags that reading or writing TAIV clears.
 
 use super::clock::Divider;
 
 const CLEAR: u16 = 0x0004;
 const FLAG: u16 = 0x0001;
+const CAPTURE: u16 = 0x0100;
 
 /// The timer. Offsets of registers are from `0x160`; TAIV is read apart.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +15,7 @@ pub(crate) struct Timer {
     control: u16,
     counter: u16,
     down: bool,
+    /// Three bits, of which the ratio selects how many are looked at.
     prescaler: u8,
     compare_control: [u16; 3],
     compare: [u16; 3],
@@ -35,9 +39,21 @@ impl Timer {
         self.mode() != 0 && self.control >> 8 & 3 == 2
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, cycle: u64, clock: &Divider) {
+        // As after reset: most firmware has no timer.
+        if self.control == 0 && !self.down {
+            self.now = self.now.max(cycle);
+        } else {
+            self.live(cycle, clock);
+        }
+    }
+
+    fn live(&mut self, cycle: u64, clock: &Divider) {
+        self.rest(cycle, clock);
         if self.runs() {
             while self.now < cycle {
+                self.turn();
                 let ticks = clock.ticks(self.now, cycle);
                 let idle = self.idle_ticks().min(ticks);
                 if idle > 0 {
@@ -56,6 +72,34 @@ impl Timer {
         self.now = self.now.max(cycle);
     }
 
+    /// The first cycle after a stop, and what ticks of the source do to a stopped timer: a prescaler that was about to overflow does
+    /// so, and a counter that was on its way down goes one further if that is in the first cycle.
+    fn rest(&mut self, cycle: u64, clock: &Divider) {
+        if self.now >= cycle {
+            return;
+        }
+        if self.mode() == 0 && self.control >> 8 & 3 == 2 && self.overflows() {
+            if self.down && clock.ticks(self.now, self.now + 1) > 0 {
+                self.counter = self.counter.wrapping_sub(1);
+            }
+            if clock.ticks(self.now, cycle) > 0 {
+                self.prescaler = 0;
+            }
+        }
+        self.turn();
+    }
+
+    /// Does the next tick of the source count?
+    fn overflows(&self) -> bool {
+        let mask = self.ratio() - 1;
+        self.prescaler & mask == mask
+    }
+
+    /// The direction of up/down mode follows counter and CCR0 in every cycle, not only in ticks.
+    fn turn(&mut self) {
+        self.down = self.mode() == 3 && (self.down || self.counter >= self.compare[0]);
+    }
+
     /// Ticks of the source that surely only count.
     fn idle_ticks(&self) -> u64 {
         if self.mode() == 3 || self.mode() == 1 && self.counter >= self.compare[0] {
@@ -67,16 +111,17 @@ impl Timer {
     }
 
     fn skip(&mut self, ticks: u64) {
-        let total = u64::from(self.prescaler) + ticks;
         let ratio = u64::from(self.ratio());
-        self.prescaler = (total % ratio).try_into().unwrap_or(0);
+        let total = u64::from(self.prescaler) % ratio + ticks;
+        let left = if total < ratio { (u64::from(self.prescaler) + ticks) % 8 } else { total % ratio };
+        self.prescaler = left.try_into().unwrap_or(0);
         self.counter = self.counter.wrapping_add((total / ratio).try_into().unwrap_or(0));
     }
 
     /// One tick of the source.
     fn tick(&mut self) {
-        self.prescaler += 1;
-        if self.prescaler < self.ratio() {
+        if !self.overflows() {
+            self.prescaler = (self.prescaler + 1) % 8;
             return;
         }
         self.prescaler = 0;
@@ -89,7 +134,8 @@ impl Timer {
             _ => self.counter.wrapping_add(1),
         };
         for (control, compare) in self.compare_control.iter_mut().zip(self.compare) {
-            if next == compare && self.counter != compare {
+            // A unit that captures does not compare.
+            if next == compare && self.counter != compare && *control & CAPTURE == 0 {
                 *control |= FLAG;
             }
         }
@@ -101,7 +147,7 @@ impl Timer {
         if overflows {
             self.control |= FLAG;
         }
-        self.down = mode == 3 && !clears && if self.counter == 1 { false } else { down };
+        self.down = down && self.counter != 1;
         self.counter = next;
     }
 
@@ -117,13 +163,19 @@ impl Timer {
 
     pub(crate) fn write(&mut self, cycle: u64, offset: u16, value: u16, clock: &Divider) {
         self.advance(cycle, clock);
-        let before = (self.control, self.compare_control);
+        let flag = match offset {
+            0x00 => Some(&mut self.control),
+            0x02 | 0x04 | 0x06 => Some(&mut self.compare_control[usize::from(offset / 2 - 1)]),
+            _ => None,
+        };
+        // So that one which rises in this cycle is seen, whatever it was before.
+        if let Some(flag) = flag {
+            *flag &= !FLAG;
+        }
         self.advance(cycle + 1, clock);
-        // A flag that rises in the cycle of a write stays.
-        let risen = |now: u16, before: u16| now & !before & FLAG;
         match offset {
             0x00 => {
-                self.control = value & 0x03f3 | risen(self.control, before.0);
+                self.control = value & 0x03f3 | self.control & FLAG;
                 if value & CLEAR != 0 {
                     self.counter = 0;
                     self.prescaler = 0;
@@ -131,9 +183,8 @@ impl Timer {
                 }
             }
             0x02 | 0x04 | 0x06 => {
-                let unit = usize::from(offset / 2 - 1);
-                let control = &mut self.compare_control[unit];
-                *control = value & 0xf9f7 | risen(*control, before.1[unit]);
+                let control = &mut self.compare_control[usize::from(offset / 2 - 1)];
+                *control = value & 0xf9f7 | *control & FLAG;
             }
             0x10 => self.counter = value,
             0x12 | 0x14 | 0x16 => self.compare[usize::from(offset / 2 - 9)] = value,
@@ -152,14 +203,18 @@ impl Timer {
         }
     }
 
-    /// Reading TAIV clears the flag that it names.
-    pub(crate) fn acknowledge_vector(&mut self) {
-        match self.vector() {
+    /// Reading or writing TAIV in a cycle clears the flag that it names then, and no other one. Gives its number.
+    pub(crate) fn acknowledge_vector(&mut self, cycle: u64, clock: &Divider) -> u16 {
+        self.advance(cycle, clock);
+        let vector = self.vector();
+        self.advance(cycle + 1, clock);
+        match vector {
             2 => self.compare_control[1] &= !FLAG,
             4 => self.compare_control[2] &= !FLAG,
             10 => self.control &= !FLAG,
             _ => {}
         }
+        vector
     }
 
     /// Is CCR0's interrupt pending?
@@ -167,8 +222,9 @@ impl Timer {
         self.compare_control[0] & 0x11 == 0x11
     }
 
-    /// The CPU took CCR0's interrupt.
-    pub(crate) fn acknowledge_zero(&mut self) {
+    /// The CPU took CCR0's interrupt: its flag falls at the end of a cycle, even if it rises there again.
+    pub(crate) fn acknowledge_zero(&mut self, cycle: u64, clock: &Divider) {
+        self.advance(cycle + 1, clock);
         self.compare_control[0] &= !FLAG;
     }
 
@@ -180,3 +236,6 @@ impl Timer {
         clock.after(self.now, self.idle_ticks() + 1)
     }
 }
+
+#[cfg(test)]
+mod tests;

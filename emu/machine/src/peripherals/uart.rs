@@ -10,7 +10,8 @@
 //! | 7 | cannot be set | 6 | a byte was sent |
 //! |  |  | 7 | nothing left to send |
 //!
-//! Writing ones to bits 4 to 7 of STAT clears them.
+//! Writing ones to bits 4 to 7 of STAT clears them, but for those that rise in the same cycle. Switching the line off ends what it
+//! was sending and receiving.
 
 use std::collections::VecDeque;
 
@@ -30,7 +31,11 @@ pub(crate) struct Uart {
     now: u64,
     control: u8,
     status: u8,
+    /// Flags that rose since this was cleared.
+    risen: u8,
     baud: u16,
+    /// Logarithm of the divider of SMCLK.
+    pub(crate) shift: u32,
     transmit: u8,
     receive: u8,
     holding: Option<u8>,
@@ -42,6 +47,8 @@ pub(crate) struct Uart {
     pub(crate) sent: VecDeque<Sent>,
     /// Start bits to come.
     incoming: VecDeque<(u64, u8)>,
+    /// The first cycle in which the next start bit can begin: bytes on a line never overlap.
+    incoming_from: u64,
     /// The byte on the way in and the cycle in which it is there.
     receiving: Option<(u8, u64)>,
     /// Bytes that wait for a good moment, and the first cycle in which the line could have brought the next one.
@@ -66,16 +73,16 @@ impl Uart {
         };
     }
 
-    /// Cycles of a bit.
+    /// Cycles of a bit: of the processor's clock, or of SMCLK.
     pub(crate) fn bit(&self) -> u64 {
-        u64::from(self.baud) + 1
+        (u64::from(self.baud) + 1) << if self.control & 2 == 0 { 0 } else { self.shift }
     }
 
     pub(crate) fn is_enabled(&self) -> bool {
         self.control & 1 != 0
     }
 
-    /// A start bit begins at a cycle. Cycles do not decrease.
+    /// A start bit begins at a cycle, or, if the line is busy then, when the byte before it is over. Cycles do not decrease.
     pub(crate) fn schedule(&mut self, cycle: u64, byte: u8) {
         self.incoming.push_back((cycle, byte));
     }
@@ -106,7 +113,7 @@ impl Uart {
         let sent = self.shifting.map_or(u64::MAX, |(_, end)| end).min(self.reload.unwrap_or(u64::MAX));
         let received = match (self.receiving, self.incoming.front()) {
             (Some((_, end)), _) => end,
-            (None, Some((start, _))) => start + 3,
+            (None, Some((start, _))) => self.incoming_from.max(*start) + 3,
             (None, None) => u64::MAX,
         };
         sent.min(received)
@@ -126,7 +133,7 @@ impl Uart {
                     self.receiving = None;
                     self.byte_received(byte);
                 }
-            } else if self.incoming.front().is_some_and(|(start, _)| start + 3 <= now) {
+            } else if self.incoming.front().is_some_and(|(start, _)| self.incoming_from.max(*start) + 3 <= now) {
                 self.start_received();
             }
         }
@@ -134,14 +141,19 @@ impl Uart {
     }
 
     fn byte_sent(&mut self, now: u64) {
-        self.status |= DONE;
+        self.raise(DONE);
         self.shifting = None;
         if self.holding.is_some() {
             // The next byte moves up one cycle later.
             self.reload = Some(now + 1);
         } else {
-            self.status |= EMPTY;
+            self.raise(EMPTY);
         }
+    }
+
+    fn raise(&mut self, flag: u8) {
+        self.status |= flag;
+        self.risen |= flag;
     }
 
     fn reload(&mut self, now: u64) {
@@ -158,18 +170,20 @@ impl Uart {
     }
 
     fn start_received(&mut self) {
-        if let Some((start, byte)) = self.incoming.pop_front()
-            && self.is_enabled()
-        {
-            self.receiving = Some((byte, start + 4 + 8 * self.bit() + self.bit() / 2));
+        if let Some((start, byte)) = self.incoming.pop_front() {
+            let start = start.max(self.incoming_from);
+            self.incoming_from = start + 10 * self.bit();
+            if self.is_enabled() {
+                self.receiving = Some((byte, start + 4 + 8 * self.bit() + self.bit() / 2));
+            }
         }
     }
 
     fn byte_received(&mut self, byte: u8) {
         if self.status & RECEIVED != 0 {
-            self.status |= OVERFLOW;
+            self.raise(OVERFLOW);
         }
-        self.status |= RECEIVED;
+        self.raise(RECEIVED);
         self.receive = byte;
     }
 
@@ -194,27 +208,38 @@ impl Uart {
     /// Writes two registers, those of the lanes; visible one cycle later.
     pub(crate) fn write(&mut self, cycle: u64, register: u16, value: u16, lanes: [bool; 2]) {
         self.advance(cycle);
-        let before = self.status;
+        self.risen = 0;
         self.advance(cycle + 1);
         let [low, high] = value.to_le_bytes();
-        match register {
-            0 => {
+        match (register, lanes) {
+            (0, _) => {
                 if lanes[0] {
                     self.control = low & 0x73;
+                    self.stop_if_disabled(cycle + 1);
                 }
                 if lanes[1] {
-                    // A flag that rises in the same cycle stays.
-                    self.status &= !(high & before & 0xf0);
+                    self.status = self.status & !(high & 0xf0) | self.risen;
                 }
             }
-            2 => self.baud = value,
-            _ => {
-                if lanes[0] {
-                    self.transmit = low;
-                    self.send(cycle + 1, low);
-                }
+            // Both halves are taken when the low one is written.
+            (2, [true, _]) => self.baud = value,
+            (4, [true, _]) => {
+                self.transmit = low;
+                self.send(cycle + 1, low);
             }
+            _ => {}
         }
+    }
+
+    /// A line that is switched off drops the byte that it sends, the one that waits behind it, and the one that it receives.
+    fn stop_if_disabled(&mut self, cycle: u64) {
+        if self.is_enabled() {
+            return;
+        }
+        if self.shifting.take().is_some() {
+            self.sent.pop_back_if(|sent| sent.end > cycle);
+        }
+        (self.holding, self.reload, self.receiving) = (None, None, None);
     }
 
     fn send(&mut self, cycle: u64, byte: u8) {

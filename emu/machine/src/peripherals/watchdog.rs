@@ -102,8 +102,10 @@ impl Watchdog {
 
     /// Software sets or clears the flag (a write to IFG1) in `cycle`.
     pub(crate) fn set_flag(&mut self, cycle: u64, value: bool, clock: &Divider) {
-        self.advance(cycle + 1, clock);
+        self.advance(cycle, clock);
+        // An expiry in this cycle is stronger.
         self.flag = value;
+        self.advance(cycle + 1, clock);
         if value && !self.is_interval() {
             self.reset_at = Some(cycle + 1);
         }

@@ -85,6 +85,12 @@ fn lifecycle(application: &Application<'_>, module: &str) -> String {
     application.status().module(module)["lifecycle"].as_str().unwrap().to_owned()
 }
 
+/// A status for people says of a module what is to be done.
+fn advised(application: &Application<'_>, advice: &str) {
+    let said = application.verb(&["status"]).said().ok();
+    assert!(said.contains(advice), "{advice:?} is not in: {said}");
+}
+
 fn refused(said: &Said, words: &[&str]) {
     assert_eq!(said.code, 4, "{}{}", said.out, said.err);
     for words in words {
@@ -177,6 +183,7 @@ fn a_state_for_the_signer_survives_an_update_and_no_step_back() {
     let said = restore(&application, &["ledger", "--replace"], &for_signer);
     refused(&said, &["ledger cannot take the state", "higher version"]);
     assert_eq!(lifecycle(&application, "ledger"), "new", "it has no state, and does not run");
+    advised(&application, "! ledger does not run yet; `veritee up` starts it, `veritee state restore ledger`");
     application.up().ok();
     assert_eq!(first(&read(&application)), 0, "nothing of the state is there");
 
@@ -201,6 +208,9 @@ fn a_save_that_is_cut_off_anywhere_loses_nothing() {
     for at in moments(total / 2, total) {
         cut(&application, saving(), at).map(Said::ok);
         rests.push(lifecycle(&application, "book"));
+        if rests.iter().filter(|rest| *rest == "frozen").count() == 1 {
+            advised(&application, "! book is at rest for a save that was interrupted; `veritee up` makes it go on");
+        }
         // It is kept for the book while that rests.
         application.verb(&["call", "button.press"]).said().ok();
         presses += 1;

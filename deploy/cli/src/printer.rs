@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 use veritee_exec::Talk;
-use veritee_exec::observe::{ConnectionReport, Report};
+use veritee_exec::observe::{ConnectionReport, ModuleReport, Report};
 
 /// Prints, as the person wishes.
 #[derive(Clone)]
@@ -125,14 +125,29 @@ pub(crate) fn report_text(report: &Report) -> String {
     let head = ["connection", "from", "to", "cipher", "epoch", "sent", "accepted", "dropped"];
     let connections = table(head, connections.collect());
     let broken: String = report.broken.iter().map(|cost| format!("! {cost}\n")).collect();
+    let resting: String = report.modules.iter().filter_map(resting).collect();
     let sent: u64 = report.connections.iter().map(|connection| connection.sent).sum();
     let accepted: u64 = report.connections.iter().map(|connection| connection.accepted).sum();
     format!(
-        "\n{modules}\n{connections}{broken}\n{}: {} modules, {} connections, {sent} events sent, {accepted} accepted\n",
+        "\n{modules}\n{connections}{broken}{resting}\n{}: {} modules, {} connections, {sent} events sent, {accepted} accepted\n",
         report.application,
         report.modules.len(),
         report.connections.len()
     )
+}
+
+/// What is to be done about a module that does not run although it answers: a call of the tool was interrupted.
+fn resting(module: &ModuleReport) -> Option<String> {
+    let ModuleReport { name, lifecycle, .. } = module;
+    match *lifecycle {
+        "freezing" | "frozen" => {
+            Some(format!("! {name} is at rest for a save that was interrupted; `veritee up` makes it go on\n"))
+        }
+        "new" => Some(format!(
+            "! {name} does not run yet; `veritee up` starts it, `veritee state restore {name}` from a sealed state\n"
+        )),
+        _ => None,
+    }
 }
 
 fn connection_cells(connection: &ConnectionReport) -> [String; 8] {

@@ -122,6 +122,55 @@ fn an_application_with_drivers_lives_from_up_to_down() {
 }
 
 #[test]
+fn a_delegate_reaches_no_module_of_a_board() {
+    if !can_build("a_delegate_reaches_no_module_of_a_board") {
+        return;
+    }
+    let mut stage = Stage::with_nodes(&["attic"]);
+    let kitchen = Kitchen::build(&mut stage, &["button", "led"]);
+    kitchen.welcome(&stage, OWNER);
+    stage.add_owner(GUEST);
+    ["attic", HOUSE].iter().for_each(|node| stage.enrol(GUEST, node));
+    let guest = stage.path().join("guest.fingerprint");
+    std::fs::write(&guest, stage.tool(GUEST, &["whoami"]).said().ok()).unwrap();
+    let told = |module: &str| {
+        format!("{module} is on sancus, where nobody can be delegated: whoever knows a module's key is its owner there")
+    };
+    let delegate = |application: &Application<'_>| {
+        let tool = stage.tool(OWNER, &["delegate", "create", "--until", "1h"]).arg("--file").arg(application.file());
+        tool.arg("--to").arg(&guest).arg("--out").arg(application.folder.join("delegation.json")).said()
+    };
+
+    // Nobody to delegate to: there is no file.
+    let application = lamp_of(&stage, OWNER, "lamp");
+    application.up().ok();
+    let said = delegate(&application);
+    assert!(said.code == 2 && said.err.contains(&told("lamp")), "{}: {}", said.code, said.err);
+    assert!(!application.folder.join("delegation.json").exists());
+    application.verb(&["down"]).said().ok();
+
+    // Some modules on a board: the owner is told which ones, and the delegate, too.
+    let application = stage.application(OWNER, "app", &lights("lights"));
+    application.up().ok();
+    let said = delegate(&application);
+    for module in ["button", "counter", "light"] {
+        assert!(said.err.contains(&told(module)), "{}", said.err);
+    }
+    assert!(!said.err.contains("led is on"), "{}", said.err);
+    said.ok();
+    let acting = |words: &[&str]| {
+        stage.tool(GUEST, words).arg("--delegation").arg(application.folder.join("delegation.json")).said()
+    };
+    assert_eq!(acting(&["request", "state"]).ok().trim(), "0000000000");
+    for words in [&["request", "count"][..], &["disable", "counter"]] {
+        let said = acting(words);
+        assert!(said.code == 2 && said.err.contains(&told("counter")), "{words:?}: {}: {}", said.code, said.err);
+    }
+    press(&kitchen, &application, 1);
+    application.verb(&["down"]).said().ok();
+}
+
+#[test]
 fn a_driver_is_one_applications_until_it_is_released() {
     if !can_build("a_driver_is_one_applications_until_it_is_released") {
         return;

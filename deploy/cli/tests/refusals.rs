@@ -46,6 +46,7 @@ fn files_that_cannot_be_read_as_descriptors() {
         ("a duration in hours", changed("to: led.toggle", "to: led.toggle, deadline: 1h")),
         ("a duration that is too long", changed("to: led.toggle", "to: led.toggle, deadline: 99999999m")),
         ("a kind of restart that is none", changed("  button: { node", "  button: { restart: always, node")),
+        ("a restart that is the owner's", changed("  led: { node", "  led: { restart: restore, node")),
         ("no YAML", changed("modules:", "modules: [")),
     ];
     insta::assert_snapshot!(session(&cases));

@@ -5,8 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use support::{Application, OWNER, Stage, Status, button_led, source};
+use support::{Application, OWNER, Stage, Status, button_led, copy, source};
 
 /// The epochs of connections over all calls: they never repeat under another key.
 #[derive(Default)]
@@ -23,14 +22,6 @@ impl Epochs {
             assert!(before.iter().all(|before| *before < epoch || epoch == 0), "{name}: {epoch} after {before:?}");
             before.push(epoch);
         }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }
 

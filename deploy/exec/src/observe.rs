@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use veritee_ids::ConnectionId;
 use veritee_node_protocol::ConnectionFigures;
+use veritee_session::Status;
 use veritee_wire::layout::RowStatus;
 
 /// An application, as `run` and `status` print it.
@@ -41,6 +42,8 @@ pub struct ModuleReport {
     pub driver: bool,
     /// Unprotected or simulated.
     pub simulated: bool,
+    /// Where it stands, as it seals it itself; empty if it does not answer.
+    pub lifecycle: &'static str,
     /// Its measurement in hexadecimal.
     pub measurement: String,
     /// This life of it in hexadecimal; empty if it has none.
@@ -79,7 +82,8 @@ pub struct ConnectionReport {
 pub async fn report(
     place: Place<'_>, state: &State, deployment: &mut Deployment, ports: &dyn Fn(&str, u16) -> String,
 ) -> Result<Report, ExecError> {
-    let rows = rows(&Seen::read(state), &mut deployment.desks).await?;
+    let statuses = statuses(&Seen::read(state), &mut deployment.desks).await?;
+    let rows = rows(&statuses);
     let broken = broken(place, state, &mut deployment.desks).await?;
     let figures = figures(place, state).await?;
     let modules = place.target.modules.iter().map(|(name, target)| {
@@ -91,6 +95,7 @@ pub async fn report(
             attested: attested.is_some(),
             driver: target.is_driver(),
             simulated: attested.is_none_or(|attested| attested.simulated),
+            lifecycle: statuses.get(name).map_or("", |status| status.head.lifecycle.word()),
             measurement: attested.map_or_else(String::new, |attested| hex(&attested.measurement)),
             activation: attested.map_or_else(String::new, |attested| hex(&attested.activation.0)),
         }
@@ -156,14 +161,20 @@ async fn broken(place: Place<'_>, state: &State, desks: &mut Desks) -> Result<Ve
 type Rows = BTreeMap<(String, u16), RowStatus>;
 
 /// What all modules seal now; none of them may be older than itself.
-async fn rows(seen: &Seen, desks: &mut Desks) -> Result<Rows, ExecError> {
-    let mut rows = Rows::new();
+async fn statuses(seen: &Seen, desks: &mut Desks) -> Result<BTreeMap<String, Status>, ExecError> {
+    let mut statuses = BTreeMap::new();
     for (module, desk) in desks {
-        for row in seen.witness(module, desk).await?.rows {
-            rows.insert((module.clone(), row.row.0), row);
-        }
+        statuses.insert(module.clone(), seen.witness(module, desk).await?);
     }
-    Ok(rows)
+    Ok(statuses)
+}
+
+fn rows(statuses: &BTreeMap<String, Status>) -> Rows {
+    let rows = |(module, status): (&String, &Status)| {
+        let module = module.clone();
+        status.rows.clone().into_iter().map(move |row| ((module.clone(), row.row.0), row))
+    };
+    statuses.iter().flat_map(rows).collect()
 }
 
 /// Claims of both nodes of each connection, added up.
@@ -205,7 +216,7 @@ pub async fn drain(place: Place<'_>, state: &State, desks: &mut Desks, patience:
         for node in place.fleet.nodes.values() {
             left += node.drain(state.application.0, Duration::from_millis(500)).await?;
         }
-        if left == 0 && settled(place, &rows(&seen, desks).await?) {
+        if left == 0 && settled(place, &rows(&statuses(&seen, desks).await?)) {
             return Ok(true);
         }
         if Instant::now() >= end {

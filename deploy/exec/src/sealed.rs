@@ -2,12 +2,13 @@
 //!
 //! [`save`] takes one from a module, which goes on; [`restore`] starts a module anew from one. PROTOCOL sections 7 and 9.
 //!
-//! 1. A number is taken in the journal before the request leaves, so no two states of a module have one number. It is
-//!    witnessed after the file is durable: a save that was interrupted takes nothing from the file before it.
+//! 1. A number is taken in the journal before the request leaves, and it is not below the clock: no two states of a module
+//!    have one number, also where a journal was lost in between. It is witnessed after the file is durable: a save that was interrupted takes nothing from the file before it.
 //! 2. The number is authenticated with the state, by the module itself: a file that was edited does not open.
 //! 3. A file below the witnessed number is refused. Where nothing is witnessed, the owner has to say that he knows.
 
 use crate::connect::Desks;
+use crate::delegation::now;
 use crate::deploy::{Deployment, Place, Runs, attest, bring_up_from, connect_all, look_desk, name_of};
 use crate::desk::Desk;
 use crate::home::replace;
@@ -158,7 +159,7 @@ pub async fn save(place: Place<'_>, state: &mut State, order: SaveOrder<'_>) -> 
     resume(place, state, &mut desks, order.module).await?;
     let desk = crate::connect::desk(&mut desks, order.module);
     let operation = OperationId(random()?);
-    let counter = state.take_seal(order.module, &hex(&operation.0))?;
+    let counter = state.take_seal(order.module, &hex(&operation.0), now())?;
     place.talk.doing("seal", &format!("sealing the state of {}", order.module));
     let sealed = seal(desk, order, operation, counter).await;
     let kept = sealed.and_then(|(head, bytes)| keep(state, order, image, (&head, &bytes)));

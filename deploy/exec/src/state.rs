@@ -315,12 +315,13 @@ impl State {
         Ok(())
     }
 
-    /// Takes the next number of a module's sealed states, before the module hears of it.
+    /// Takes the next number of a module's sealed states, before the module hears of it. `now`, in seconds since 1970, sees to it
+    /// that a journal that was lost, copied or restored gives no number again that a state has already.
     ///
     /// # Errors
     /// [`ExecError::File`]: nothing may be sent then.
-    pub fn take_seal(&mut self, module: &str, operation: &str) -> Result<u64, ExecError> {
-        let counter = self.taken_seal(module) + 1;
+    pub fn take_seal(&mut self, module: &str, operation: &str, now: u64) -> Result<u64, ExecError> {
+        let counter = now.max(self.taken_seal(module) + 1);
         self.write(&Entry::Sealing { module: module.to_owned(), counter, operation: operation.to_owned() })?;
         self.seals.entry(module.to_owned()).or_default().taken = counter;
         Ok(counter)

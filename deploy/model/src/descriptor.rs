@@ -1,6 +1,7 @@
 //! The model.
 
 use schemars::JsonSchema;
+use serde::de::{Error, value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -114,7 +115,7 @@ impl Sources {
 }
 
 /// Automatic recovery. A restart is an input of the attacker: the guarantee speaks of one life of a module.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
     /// The module stays dead until the owner acts.
@@ -122,6 +123,22 @@ pub enum Restart {
     None,
     /// It is started again in its initial state; its connections go on in new epochs.
     Fresh,
+}
+
+impl<'de> Deserialize<'de> for Restart {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match String::deserialize(from)?.as_str() {
+            "none" => Ok(Self::None),
+            "fresh" => Ok(Self::Fresh),
+            // Whoever looks for it is told what there is: a node has no journal, so it cannot know which state is the newest.
+            "restore" => Err(D::Error::custom(
+                "no node restores a state by itself: only you know which one is the newest. `restart: fresh` starts the module in its \
+                 initial state; `veritee state restore MODULE` starts it from its sealed one",
+            )),
+            // Parsers know the place of what is said in somebody's own words.
+            other => Err(D::Error::custom(value::Error::unknown_variant(other, &["none", "fresh"]))),
+        }
+    }
 }
 
 /// A connection from an output to an input, from a request to a handler, or from the owner.

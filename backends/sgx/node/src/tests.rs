@@ -227,6 +227,19 @@ fn shows_secrets(words: &[u64]) -> bool {
     bytes.windows(5).any(|found| pattern.windows(5).any(|part| part == found))
 }
 
+/// What fills up the last words of outputs, behind each other; nothing when these are not outputs.
+fn padding_of(words: &[u64]) -> Option<Vec<u8>> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let (mut padding, mut rest) = (Vec::new(), &bytes[..]);
+    while let Some((header, behind)) = rest.split_first_chunk() {
+        let length = usize::try_from(u64::from_le_bytes(*header)).ok()?;
+        let (body, next) = behind.split_at_checked(length.checked_next_multiple_of(8)?)?;
+        padding.extend_from_slice(&body[length..]);
+        rest = next;
+    }
+    Some(padding)
+}
+
 /// An order as a host may make it.
 #[derive(Clone, Debug)]
 struct Attempt {
@@ -288,12 +301,20 @@ impl Attempt {
         prop_assert!(kept(&host.output[..first]) && kept(&host.output[end..]), "more than {written} bytes are written");
         let told = host.output.get(first..end).unwrap_or_default();
         prop_assert!(!shows_secrets(told) && !shows_secrets(&order[5..]), "what was inside is outside");
+        // Some bytes of the pattern would be chance anywhere else; behind an output nothing is meant to be.
+        let padding = padding_of(told);
+        prop_assert!(
+            padding.is_some_and(|padding| padding.iter().all(|byte| *byte == 0)),
+            "outputs are not filled up with zeros"
+        );
         Ok(())
     }
 }
 
 /// Whatever the host orders and passes as calls: an outcome, nothing but what was promised is written, and the enclave lives.
 fn any_order_gets_a_code(host: &mut Host) {
+    assert_eq!(padding_of(&[3, SECRET, 8, CANARY]), Some(SECRET.to_le_bytes()[3..].to_vec()));
+    assert!(padding_of(&[9, SECRET]).is_none() && padding_of(&[]).is_some_and(|padding| padding.is_empty()));
     assert!(shows_secrets(&[SECRET]) && shows_secrets(&[0, SECRET << 16, 1]) && !shows_secrets(&[CANARY, 0, u64::MAX]));
     let config = ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() };
     // The same orders at every run: what fails once fails again.

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 pub mod board;
+pub mod book;
+pub mod gate;
 pub mod node;
 
 use node::Daemon;
@@ -351,6 +353,27 @@ impl Status {
         let all = self.0["connections"].as_array().unwrap();
         all.iter().all(|connection| connection["sent"] == connection["accepted"])
     }
+}
+
+/// Copies a folder of files.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// Whether images of SGX can run on this machine, at least in software.
+pub fn enclaves_run(stage: &Stage) -> bool {
+    let found = stage.tool(OWNER, &["doctor", "--output", "json"]).said().json();
+    let there = !found["SGX"].is_null();
+    if !there {
+        println!("skipped: this processor lacks what images of SGX need");
+    }
+    there
 }
 
 /// A text without lengths of sections: they change with every change of the SDK.

@@ -7,8 +7,15 @@
 mod support;
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use support::{Application, OWNER, Running, Stage, Tool, button_led, repository};
+use support::board::c_module;
+use support::{Application, OWNER, Running, Stage, Status, Tool, repository, source, until};
+use veritee_exec::fleet::Node;
+use veritee_exec::hex;
+use veritee_exec::home::Home;
+use veritee_exec::state::unhex;
+use veritee_node_protocol::ConnectionFigures;
 
 /// Runs the button and its light, with the light in a trusted application.
 fn run(light: &str) {
@@ -82,43 +89,212 @@ fn enrolled(stage: &Stage) -> (Running, Running) {
     (machine, provider)
 }
 
-/// Presses so many times.
-fn press(application: &Application<'_>, times: u64) {
-    for _ in 0..times {
-        application.patient(&["call", "button.press"]).ok();
-    }
+/// Serves balls from a timer, as many as it was told to: a flood that no call of the tool has to wait for.
+const SERVER: &str = "#include <veritee.h>
+VT_STRUCT(Ball, { uint32_t number; });
+VT_STRUCT(Order, { uint32_t balls; });
+VT_OUTPUT(ball, Ball, emits = 100);
+static uint32_t ordered, served;
+VT_ENTRY(public, order, Order, more) { ordered += more->balls; }
+VT_ENTRY(public, serve) {
+    for (uint32_t now = 0; now < 100 && served < ordered; now++)
+        emit_ball((Ball){ ++served });
+}
+";
+
+/// Balls fly from a desk to a hall: through a trusted application, and past it.
+fn balls(stage: &Stage) -> Application<'_> {
+    let descriptor = format!(
+        "application: balls
+nodes:
+  desk: {{ platform: native }}
+  ceiling: {{ platform: trustzone }}
+  hall: {{ platform: native }}
+modules:
+  server: {{ node: desk, source: {{ c: server }} }}
+  relay: {{ node: ceiling, source: {{ rust: {pong:?} }} }}
+  player: {{ node: hall, source: {{ rust: {ping:?} }} }}
+  witness: {{ node: hall, source: {{ rust: {ping:?} }} }}
+connections:
+  - {{ name: there, from: server.ball, to: relay.ping }}
+  - {{ name: onward, from: relay.pong, to: player.pong }}
+  - {{ name: past, from: server.ball, to: witness.pong }}
+  - {{ name: played, direct: true, to: player.score }}
+  - {{ name: witnessed, direct: true, to: witness.score }}
+timers:
+  - {{ name: serve, entry: server.serve, every: 5ms }}
+policy:
+  allow: [native, trustzone-simulated]
+  freshness: [hardware-rng, persistent-counter, software-prng]
+",
+        ping = source("examples/ping-pong/ping"),
+        pong = source("examples/ping-pong/pong"),
+    );
+    c_module(&stage.path().join("app/server"), SERVER);
+    stage.application(OWNER, "app", &descriptor)
+}
+
+/// Orders so many balls.
+fn order(application: &Application<'_>, balls: u64) {
+    let balls = u32::try_from(balls).unwrap();
+    application.patient(&["call", "server.order", "--hex", &hex(&balls.to_le_bytes())]).ok();
+}
+
+/// Whether the last ball that a player on the hall's node was given has this number: players take them in order, without a gap.
+fn last_ball(application: &Application<'_>, connection: &str, number: u64) {
+    let score = application.patient(&["request", connection]).ok();
+    let number = u32::try_from(number).unwrap();
+    assert_eq!(score.trim(), format!("{}00000000", hex(&number.to_le_bytes())), "the last ball of {connection}");
+}
+
+/// What a node claims, asked without the tool: of connections whose source lives there.
+fn claims(stage: &Stage, node: &str) -> Vec<ConnectionFigures> {
+    let home = Home::at(stage.owners[OWNER].home.clone());
+    let known = home.nodes().unwrap().remove(node).unwrap();
+    let applications = std::fs::read_to_string(home.folder().join("applications.json")).unwrap();
+    let applications: BTreeMap<String, Value> = serde_json::from_str(&applications).unwrap();
+    let application = unhex(applications.keys().next().unwrap()).unwrap().try_into().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let figures = runtime.block_on(async {
+        let own = home.identity().unwrap();
+        let node = Node::connect(node, &known.address, known.identity().unwrap(), &own).await.unwrap();
+        node.figures(application).await.unwrap()
+    });
+    figures.connections.into_iter().filter(|claim| claim.source).collect()
+}
+
+/// The claims of the machine's node about its only connection that leads away.
+fn relayed(stage: &Stage) -> ConnectionFigures {
+    let mut claims = claims(stage, "ceiling");
+    assert_eq!(claims.len(), 1, "the relay has one output, to one module");
+    claims.remove(0)
+}
+
+/// Ends a machine as a power cut would.
+fn cut_power(stage: &Stage, machine: Running) {
+    let process = std::fs::read_to_string(stage.path().join("machine/pid")).unwrap().trim().parse().unwrap();
+    let process = rustix::process::Pid::from_raw(process).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+    assert_ne!(machine.said().code, 0, "whoever watches the machine is told");
+}
+
+/// Where the owner reaches the machine's node, and by what he knows it.
+fn known_ceiling(stage: &Stage) -> Value {
+    tool(stage, &["node", "list", "--output", "json"]).said().json()["ceiling"].clone()
+}
+
+/// Balls of a quiet beginning, balls that wait for the hall, and balls of the flood.
+const QUIET: u64 = 400;
+const STORED: u64 = 300;
+const FLOOD: u64 = 20_000;
+const SERVED: u64 = QUIET + STORED + FLOOD;
+
+/// Has the machine's power fail in a flood, while nobody takes what it sends. Gives how many balls its node had on its disk before.
+fn die_in_a_flood(stage: &mut Stage, machine: Running) -> u64 {
+    order(&balls(stage), QUIET);
+    balls(stage).status_when("a quiet beginning", |status| {
+        status.settled() && ["onward", "past"].iter().all(|name| status.accepted(name) == QUIET)
+    });
+    stage.node("hall").kill();
+    order(&balls(stage), STORED);
+    until("the balls for the hall are on both disks", || {
+        let waits = |claim: &ConnectionFigures| claim.waiting == STORED && claim.stored == STORED;
+        waits(&relayed(stage)) && claims(stage, "desk").iter().any(waits)
+    });
+    order(&balls(stage), FLOOD);
+    until("the flood is in full flow", || relayed(stage).frames > QUIET + STORED + 2_000);
+    let claim = relayed(stage);
+    cut_power(stage, machine);
+    assert!(claim.frames < SERVED, "all was relayed before: {claim:?}");
+    claim.stored
+}
+
+/// Starts the machine at its old address; it must be the same node.
+fn power_returns(stage: &Stage) -> Running {
+    let known = known_ceiling(stage);
+    let port = known["address"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    let mut machine = tool(stage, &["node", "start", "machine", "--port", &port]).spawn();
+    let said = ready(&mut machine);
+    let same = (&said["address"], &said["fingerprint"]) == (&known["address"], &known["fingerprint"]);
+    assert!(same, "the same node, without enrolling again: {said} {known}");
+    machine
+}
+
+/// What a status says about a connection that lost an end.
+fn broken<'a>(status: &'a Status, connection: &str) -> &'a Value {
+    let broken = status.0["broken"].as_array().unwrap();
+    broken.iter().find(|cost| cost["connection"] == connection).unwrap_or_else(|| panic!("{:#}", status.0))
+}
+
+/// Once everything that outlived the machine has arrived: what was stored did, in order, and the tool says what is lost. Gives the
+/// lines that `up` must say.
+fn arrived(application: &Application<'_>, stored: u64) -> [String; 2] {
+    let status = application.status_when("all that was stored arrives", |status| {
+        let all = status.accepted("past") == SERVED && status.number("there", "sent") == SERVED;
+        let waits = |connection: &str| broken(status, connection)["claim"]["waiting"].as_u64().unwrap();
+        let durable = broken(status, "there")["claim"]["stored"].as_u64().unwrap();
+        all && waits("onward") == 0 && waits("there") == durable
+    });
+    let claim = |connection: &str| {
+        let claim = &broken(&status, connection)["claim"];
+        ["emitted", "accepted", "waiting"].map(|word| claim[word].as_u64().unwrap())
+    };
+    let ([emitted, accepted, waiting], [again, taken, _]) = (claim("there"), claim("onward"));
+    assert_eq!((emitted, accepted + waiting), (SERVED, SERVED), "each ball has a verdict, or is on the desk's disk");
+    let reached = status.accepted("onward");
+    assert!(reached >= QUIET + stored, "{stored} were on the machine's disk; {QUIET} and they make more than {reached}");
+    assert!(reached < SERVED, "the machine died in the flood");
+    last_ball(application, "witnessed", SERVED);
+    last_ball(application, "played", reached);
+    let lost = SERVED - QUIET;
+    [
+        format!(
+            "connection there, epoch 1: the target is gone; {SERVED} emitted (sealed), at least {QUIET} accepted (its last \
+             sealed status), at most {lost} lost; the node of the source claims {emitted} emitted, {accepted} accepted, \
+             {waiting} waiting of which {waiting} stored, since the route was set"
+        ),
+        format!(
+            "connection onward, epoch 1: the source is gone; {reached} accepted (sealed), at least {reached} emitted (its \
+             last sealed status, and what was accepted), at least 0 lost or unstored; the node of the source claims {again} \
+             emitted, {taken} accepted, 0 waiting of which 0 stored, since the route was set"
+        ),
+    ]
 }
 
 #[test]
-fn a_machine_that_loses_its_power_comes_back_as_the_same_node() {
+fn a_machine_that_dies_in_a_flood_comes_back_and_nothing_is_lost_unnamed() {
     if skipped() {
         return;
     }
-    let stage = Stage::with_nodes(&["desk"]);
+    let mut stage = Stage::with_nodes(&["desk", "hall"]);
     let (machine, _provider) = enrolled(&stage);
-    let descriptor = button_led().replace("ceiling: { platform: native }", "ceiling: { platform: trustzone }").replace(
-        "allow: [native]",
-        "allow: [native, trustzone-simulated]\n  freshness: [hardware-rng, persistent-counter, software-prng]",
-    );
-    let application = stage.application(OWNER, "app", &descriptor);
-    application.up().ok();
-    press(&application, 3);
-    application.status_when("presses", |status| status.settled() && status.accepted("press") == 3);
+    balls(&stage).up().ok();
+    let stored = die_in_a_flood(&mut stage, machine);
 
-    let address = address_of(&stage);
-    let process = std::fs::read_to_string(stage.path().join("machine/pid")).unwrap().trim().parse().unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(process).unwrap(), rustix::process::Signal::KILL)
-        .unwrap();
-    assert_ne!(machine.said().code, 0, "whoever watches the machine is told");
-    let mut machine =
-        tool(&stage, &["node", "start", "machine", "--port", address.rsplit(':').next().unwrap()]).spawn();
-    assert_eq!(ready(&mut machine)["address"], address.as_str(), "the same node, without enrolling again");
-}
+    stage.node("hall").start();
+    until("what the desk stored is in the hall", || claims(&stage, "desk").iter().any(|claim| claim.accepted == SERVED));
+    let application = balls(&stage);
+    let said = application.verb(&["status"]).said();
+    assert!(said.code == 5 && said.err.contains("ceiling"), "{}", said.err);
 
-/// Where the owner reaches the machine's node.
-fn address_of(stage: &Stage) -> String {
-    let nodes = tool(stage, &["node", "list", "--output", "json"]).said().json();
-    nodes["ceiling"]["address"].as_str().unwrap().to_owned()
+    let _machine = power_returns(&stage);
+    let costs = arrived(&application, stored);
+    let said = application.verb(&["status"]).said();
+    assert!(said.err.contains("module relay does not live on ceiling"), "{}", said.err);
+    assert!(costs.iter().all(|cost| said.out.contains(cost)), "{costs:#?} {}", said.out);
+    let said = application.up();
+    assert!(costs.iter().all(|cost| said.err.contains(cost)), "{costs:#?} {}", said.err);
+    said.ok();
+
+    order(&application, 100);
+    let status = application.status_when("balls of the next epoch", |status| {
+        status.settled() && status.accepted("onward") == 100 && status.accepted("past") == SERVED + 100
+    });
+    assert_eq!(["there", "onward", "past"].map(|name| status.epoch(name)), [2, 2, 1], "new epochs where an end died");
+    assert!(status.0["broken"].as_array().unwrap().is_empty());
+    last_ball(&application, "played", SERVED + 100);
+    last_ball(&application, "witnessed", SERVED + 100);
+    application.finds_older("relay");
 }
 
 #[test]

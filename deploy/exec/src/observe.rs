@@ -9,8 +9,9 @@ use crate::{ExecError, hex};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use veritee_ids::ConnectionId;
+use veritee_ids::{ConnectionId, Lifecycle};
 use veritee_node_protocol::ConnectionFigures;
+use veritee_session::Status;
 use veritee_wire::layout::RowStatus;
 
 /// An application, as `run` and `status` print it.
@@ -37,6 +38,8 @@ pub struct ModuleReport {
     pub platform: String,
     /// Its evidence was accepted and a session is open.
     pub attested: bool,
+    /// It says that it is disabled: it has no keys any more.
+    pub disabled: bool,
     /// A driver: its provider attested it and states its counters.
     pub driver: bool,
     /// Unprotected or simulated.
@@ -79,7 +82,8 @@ pub struct ConnectionReport {
 pub async fn report(
     place: Place<'_>, state: &State, deployment: &mut Deployment, ports: &dyn Fn(&str, u16) -> String,
 ) -> Result<Report, ExecError> {
-    let rows = rows(&Seen::read(state), &mut deployment.desks).await?;
+    let lives = lives(&Seen::read(state), &mut deployment.desks).await?;
+    let rows = rows(&lives);
     let broken = broken(place, state, &mut deployment.desks).await?;
     let figures = figures(place, state).await?;
     let modules = place.target.modules.iter().map(|(name, target)| {
@@ -89,6 +93,7 @@ pub async fn report(
             node: target.node.clone(),
             platform: target.platform.clone(),
             attested: attested.is_some(),
+            disabled: lives.get(name).is_some_and(|status| status.head.lifecycle == Lifecycle::Disabled),
             driver: target.is_driver(),
             simulated: attested.is_none_or(|attested| attested.simulated),
             measurement: attested.map_or_else(String::new, |attested| hex(&attested.measurement)),
@@ -156,14 +161,20 @@ async fn broken(place: Place<'_>, state: &State, desks: &mut Desks) -> Result<Ve
 type Rows = BTreeMap<(String, u16), RowStatus>;
 
 /// What all modules seal now; none of them may be older than itself.
-async fn rows(seen: &Seen, desks: &mut Desks) -> Result<Rows, ExecError> {
-    let mut rows = Rows::new();
+async fn lives(seen: &Seen, desks: &mut Desks) -> Result<BTreeMap<String, Status>, ExecError> {
+    let mut lives = BTreeMap::new();
     for (module, desk) in desks {
-        for row in seen.witness(module, desk).await?.rows {
-            rows.insert((module.clone(), row.row.0), row);
-        }
+        lives.insert(module.clone(), seen.witness(module, desk).await?);
     }
-    Ok(rows)
+    Ok(lives)
+}
+
+fn rows(lives: &BTreeMap<String, Status>) -> Rows {
+    let of_one = |(module, status): (&String, &Status)| {
+        let named = status.rows.iter().map(|row| ((module.clone(), row.row.0), *row));
+        named.collect::<Vec<_>>()
+    };
+    lives.iter().flat_map(of_one).collect()
 }
 
 /// Claims of both nodes of each connection, added up.
@@ -205,7 +216,7 @@ pub async fn drain(place: Place<'_>, state: &State, desks: &mut Desks, patience:
         for node in place.fleet.nodes.values() {
             left += node.drain(state.application.0, Duration::from_millis(500)).await?;
         }
-        if left == 0 && settled(place, &rows(&seen, desks).await?) {
+        if left == 0 && settled(place, &rows(&lives(&seen, desks).await?)) {
             return Ok(true);
         }
         if Instant::now() >= end {

@@ -242,7 +242,10 @@ fn arrived(application: &Application<'_>, stored: u64) -> [String; 2] {
     let ([emitted, accepted, waiting], [again, taken, _]) = (claim("there"), claim("onward"));
     assert_eq!((emitted, accepted + waiting), (SERVED, SERVED), "each ball has a verdict, or is on the desk's disk");
     let reached = status.accepted("onward");
-    assert!(reached >= QUIET + stored, "{stored} were on the machine's disk; {QUIET} and they make more than {reached}");
+    assert!(
+        reached >= QUIET + stored,
+        "{stored} were on the machine's disk; {QUIET} and they make more than {reached}"
+    );
     assert!(reached < SERVED, "the machine died in the flood");
     last_ball(application, "witnessed", SERVED);
     last_ball(application, "played", reached);
@@ -272,7 +275,9 @@ fn a_machine_that_dies_in_a_flood_comes_back_and_nothing_is_lost_unnamed() {
     let stored = die_in_a_flood(&mut stage, machine);
 
     stage.node("hall").start();
-    until("what the desk stored is in the hall", || claims(&stage, "desk").iter().any(|claim| claim.accepted == SERVED));
+    until("what the desk stored is in the hall", || {
+        claims(&stage, "desk").iter().any(|claim| claim.accepted == SERVED)
+    });
     let application = balls(&stage);
     let said = application.verb(&["status"]).said();
     assert!(said.code == 5 && said.err.contains("ceiling"), "{}", said.err);

@@ -1,7 +1,7 @@
-//! `veritee run` with a node that is an emulated machine with a real OP-TEE.
+//! Nodes with OP-TEE: emulated machines through the programs, and what a board needs.
 //!
-//! It takes a minute and packages of Debian's for arm64: it runs when `VERITEE_TEST_TRUSTZONE` is set, as `cargo xtask test` does where
-//! these can be had.
+//! Machines take minutes and packages of Debian's for arm64: their tests run when `VERITEE_TEST_TRUSTZONE` is set, as
+//! `cargo xtask test` does where these can be had.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests, which say what they skip")]
 
 mod support;
@@ -9,8 +9,9 @@ mod support;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use support::board::c_module;
-use support::{Application, OWNER, Running, Stage, Status, Tool, repository, source, until};
+use support::{Application, OWNER, Running, Said, Stage, Status, Tool, repository, source, until};
 use veritee_exec::fleet::Node;
 use veritee_exec::hex;
 use veritee_exec::home::Home;
@@ -71,8 +72,13 @@ fn ready(running: &mut Running) -> Value {
 /// A machine of its provider, who is the owner too, and who answers while the second value lives.
 fn enrolled(stage: &Stage) -> (Running, Running) {
     let enrol = ["provider", "enrol", "cellar", "--platform", "trustzone", "--node", "ceiling", "--simulated"];
-    tool(stage, &enrol).arg("--out").arg("provided").said().ok();
-    tool(stage, &["node", "init", "machine", "--provided", "provided"]).said().ok();
+    let said = tool(stage, &enrol).arg("--out").arg("provided").said().ok();
+    assert!(said.contains("The way on: veritee node init ceiling --provided provided"), "{said}");
+    // The emulated machine runs the very program that a board would get.
+    tool(stage, &["node", "init", "board", "--machine", "board", "--provided", "provided"]).said().ok();
+    let mut init = tool(stage, &["node", "init", "machine", "--provided", "provided"]);
+    init.0.env("VERITEE_NODE_ARM64", stage.path().join("board/veritee-node"));
+    init.said().ok();
     assert!(stage.path().join("machine/secret").exists());
     let mut machine = tool(stage, &["node", "start", "machine", "--port", "0"]).spawn();
     let said = ready(&mut machine);
@@ -229,12 +235,14 @@ fn broken<'a>(status: &'a Status, connection: &str) -> &'a Value {
 /// Once everything that outlived the machine has arrived: what was stored did, in order, and the tool says what is lost. Gives the
 /// lines that `up` must say.
 fn arrived(application: &Application<'_>, stored: u64) -> [String; 2] {
-    let status = application.status_when("all that was stored arrives", |status| {
+    application.status_when("all that was stored arrives", |status| {
         let all = status.accepted("past") == SERVED && status.number("there", "sent") == SERVED;
         let waits = |connection: &str| broken(status, connection)["claim"]["waiting"].as_u64().unwrap();
         let durable = broken(status, "there")["claim"]["stored"].as_u64().unwrap();
         all && waits("onward") == 0 && waits("there") == durable
     });
+    // A status asks modules before nodes: this one is as new as the claim that nothing waits.
+    let status = application.status();
     let claim = |connection: &str| {
         let claim = &broken(&status, connection)["claim"];
         ["emitted", "accepted", "waiting"].map(|word| claim[word].as_u64().unwrap())
@@ -262,6 +270,120 @@ fn arrived(application: &Application<'_>, stored: u64) -> [String; 2] {
              emitted, {taken} accepted, 0 waiting of which 0 stored, since the route was set"
         ),
     ]
+}
+
+/// A public key that is nobody's.
+const SIGNER: &str = "-----BEGIN PUBLIC KEY-----
+MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBALrHkMtkhyTbksi4w1ysi90cVqh3yNOX
+vRQy1pepQOlHRY9/U5Yiv1LCLSx9aYfwfGVXNG6/qrJGjgLTw2Sytz0CAwEAAQ==
+-----END PUBLIC KEY-----
+";
+const SERVICE: &str = "765f330f-ded4-488c-b1d2-19824c39401a.ta";
+const SECRET: &str = "000102030405060708090a0b0c0d0e0f";
+
+/// Writes what a provider wrote for a node, and a program for a processor of this number in ELF. Nothing of it is run.
+fn provide(stage: &Stage, machine: u8) {
+    let folder = stage.path().join("provided");
+    std::fs::create_dir_all(&folder).unwrap();
+    let enrolled = r#"{"board": "cellar", "node": "cellar", "platform": "trustzone", "simulated": false}"#;
+    for (name, text) in
+        [("signer.pem", SIGNER), ("board.secret", SECRET), (SERVICE, "signed"), ("enrolled.json", enrolled)]
+    {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let mut program = [0; 64];
+    program[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    program[18] = machine;
+    std::fs::write(stage.path().join("node-arm64"), program).unwrap();
+}
+
+/// Makes a node of it.
+fn init(stage: &Stage, words: &[&str]) -> Said {
+    let mut init = stage.tool(OWNER, &["node", "init"]);
+    init.0.args(words).args(["--provided", "provided"]).env("VERITEE_NODE_ARM64", stage.path().join("node-arm64"));
+    init.said()
+}
+
+const ARM64: u8 = 183;
+const X86: u8 = 62;
+
+#[test]
+fn the_folder_for_a_board_has_all_that_its_page_speaks_of_and_no_secret() {
+    let stage = Stage::new();
+    provide(&stage, ARM64);
+    let said = init(&stage, &["files", "--platform", "trustzone", "--machine", "board"]);
+    assert!(said.out.contains("files/README.md says where it goes"), "{said:?}");
+    let files = stage.path().join("files");
+    let read = |name: &str| std::fs::read(files.join(name)).unwrap();
+    let mut names: Vec<_> = std::fs::read_dir(&files).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.sort();
+    let wanted = [
+        SERVICE,
+        "README.md",
+        "node.toml",
+        "signer.pem",
+        "tee.rules",
+        "trustzone.conf",
+        "veritee-node",
+        "veritee-node.service",
+    ];
+    assert_eq!(names, wanted.map(std::ffi::OsString::from));
+    assert_eq!((read("signer.pem"), read(SERVICE)), (SIGNER.into(), "signed".into()));
+    assert_eq!(std::fs::metadata(files.join("veritee-node")).unwrap().permissions().mode() & 0o777, 0o755);
+
+    let page = String::from_utf8(read("README.md")).unwrap();
+    for name in wanted.iter().filter(|name| !["README.md", "signer.pem"].contains(name)) {
+        let installed = page.lines().any(|line| line.starts_with("install ") && line.contains(&format!(" {name} /")));
+        assert!(installed, "{name} is installed: {page}");
+    }
+    assert!(page.contains("TA_PUBLIC_KEY=signer.pem") && !page.contains('{'), "{page}");
+    let mut check = std::process::Command::new(support::node_program());
+    let checked = check.args(["check", "--config"]).arg(files.join("node.toml")).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    for name in wanted {
+        let text = String::from_utf8_lossy(&read(name)).into_owned();
+        assert!(!text.contains(SECRET), "the secret is in {name}");
+    }
+}
+
+#[test]
+fn a_node_that_would_not_work_or_would_lie_is_not_made() {
+    let stage = Stage::new();
+    provide(&stage, ARM64);
+    let refused = |words: &[&str], code: i32, reason: &str| {
+        let said = init(&stage, words);
+        assert!(said.code == code && said.err.contains(reason), "{words:?}: {reason}: {} {}", said.code, said.err);
+        assert!(!stage.path().join("files").exists(), "{words:?} leaves nothing behind");
+    };
+    const BOARD: &[&str] = &["files", "--machine", "board"];
+    refused(&["files", "--platform", "sancus"], 2, "[possible values: trustzone]");
+    refused(&["files", "--machine", "toaster"], 2, "[possible values: qemu, board]");
+    refused(&["files", "--machine", "qemu"], 1, "was enrolled as hardware; an emulated machine needs");
+    provide(&stage, X86);
+    refused(BOARD, 1, "node-arm64: it is no program for arm64");
+    let change = |name: &str, text: &str| {
+        provide(&stage, ARM64);
+        std::fs::write(stage.path().join("provided").join(name), text).unwrap();
+    };
+    change("signer.pem", "no key");
+    refused(BOARD, 1, "provided/signer.pem is no public key");
+    change("enrolled.json", r#"{"board": "b", "node": "n", "platform": "sancus", "simulated": true}"#);
+    refused(BOARD, 1, "provided is of the platform sancus, not of trustzone");
+    change("enrolled.json", "{}");
+    refused(BOARD, 1, "provided/enrolled.json makes no sense");
+    for name in ["signer.pem", "board.secret", SERVICE, "enrolled.json"] {
+        provide(&stage, ARM64);
+        std::fs::remove_file(stage.path().join("provided").join(name)).unwrap();
+        refused(
+            BOARD,
+            1,
+            &format!("cannot read provided/{name}; `veritee provider enrol --platform trustzone` writes it"),
+        );
+    }
+    provide(&stage, ARM64);
+    std::fs::create_dir(stage.path().join("there")).unwrap();
+    let said = init(&stage, &["there", "--machine", "board"]);
+    assert!(said.code == 1 && said.err.contains("there is there already"), "{said:?}");
 }
 
 #[test]

@@ -55,6 +55,7 @@ impl Exit {
                 | ExecError::Session { .. }
                 | ExecError::NotGranted { .. }
                 | ExecError::WentBack { .. }
+                | ExecError::Disabled { .. }
                 | ExecError::NotLent(_)
                 | ExecError::Provider(_)
                 | ExecError::RolledBack { .. }

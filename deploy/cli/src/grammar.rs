@@ -355,7 +355,7 @@ pub(crate) enum NodeVerb {
         /// What it runs on.
         #[arg(long, value_enum, default_value_t = Kind::Qemu)]
         machine: Kind,
-        /// The folder that `veritee provider enrol --platform trustzone --simulated` wrote.
+        /// The folder that `veritee provider enrol --platform trustzone` wrote, for an emulated machine with `--simulated`.
         #[arg(long)]
         provided: PathBuf,
     },

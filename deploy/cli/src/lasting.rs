@@ -1,15 +1,17 @@
 //! Lasting TrustZone nodes: an emulated machine in a folder, or what a real board needs.
 
 use crate::grammar::Kind;
-use crate::machines::{MachineBoard, Parts, node_program};
+use crate::machines::{MachineBoard, PLATFORM, Parts, node_program};
 use crate::printer::Printer;
+use crate::provider::{ENROLLED, Enrolled};
 use anyhow::{Context, Result, bail};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 use veritee_exec::home::write_new;
 use veritee_trustzone_format::service;
-use veritee_trustzone_machine::{Machine, Running};
+use veritee_trustzone_machine::{Machine, Running, key};
 
 /// The secret in a machine's folder, until its attestation service has it.
 const SECRET: &str = "secret";
@@ -32,18 +34,32 @@ fn service_file() -> String {
     format!("{}.ta", service::UUID)
 }
 
-fn provided(folder: &Path) -> Result<MachineBoard> {
+fn provided(folder: &Path, kind: Kind) -> Result<MachineBoard> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read(&path).with_context(|| format!("cannot read {}; `veritee provider enrol` writes it", path.display()))
+        fs::read(&path).with_context(|| {
+            format!("cannot read {}; `veritee provider enrol --platform {PLATFORM}` writes it", path.display())
+        })
     };
-    let secret = String::from_utf8(read(PROVIDED_SECRET)?).context("the secret is none")?.trim().to_owned();
-    Ok(MachineBoard { service: read(&service_file())?, signer: read(PROVIDED_SIGNER)?, secret })
+    let shown = folder.display();
+    let enrolled: Enrolled =
+        serde_json::from_slice(&read(ENROLLED)?).with_context(|| format!("{shown}/{ENROLLED} makes no sense"))?;
+    if enrolled.platform != PLATFORM {
+        bail!("{shown} is of the platform {}, not of {PLATFORM}", enrolled.platform);
+    }
+    // Its keys would tell owners that hardware protects what an emulator runs.
+    if kind == Kind::Qemu && !enrolled.simulated {
+        bail!("{shown} was enrolled as hardware; an emulated machine needs `veritee provider enrol --simulated`");
+    }
+    let signer = read(PROVIDED_SIGNER)?;
+    key::modulus_of_pem(&signer).with_context(|| format!("{shown}/{PROVIDED_SIGNER} is no public key"))?;
+    let secret = String::from_utf8(read(PROVIDED_SECRET)?).with_context(|| format!("{shown} has no secret"))?;
+    Ok(MachineBoard { service: read(&service_file())?, signer, secret: secret.trim().to_owned() })
 }
 
 /// Makes a node.
 pub(crate) async fn init(wish: Wish, printer: &Printer) -> Result<()> {
-    let board = provided(&wish.provided)?;
+    let board = provided(&wish.provided, wish.kind)?;
     if wish.folder.exists() {
         bail!("{} is there already", wish.folder.display());
     }
@@ -56,10 +72,7 @@ pub(crate) async fn init(wish: Wish, printer: &Printer) -> Result<()> {
     let folder = wish.folder.display().to_string();
     printer.result(&serde_json::json!({"folder": folder, "machine": wish.kind.word()}), || match wish.kind {
         Kind::Qemu => format!("a machine is in {folder}; `veritee node start {folder}` switches it on"),
-        Kind::Board => format!(
-            "{folder} has veritee-node for the board, and the attestation service for its /lib/optee_armtz; the way on is in \
-             docs/trustzone.md"
-        ),
+        Kind::Board => format!("{folder} has what the board needs; {folder}/README.md says where it goes"),
     });
     Ok(())
 }
@@ -71,12 +84,29 @@ fn emulated(folder: &Path, board: &MachineBoard, printer: &Printer) -> Result<()
     Ok(())
 }
 
+/// What goes onto a board beside what the provider and a compiler make, and what says where all of it goes.
+const BOARD_FILES: [(&str, &str); 5] = [
+    ("README.md", include_str!("../template/board/README.md.in")),
+    ("node.toml", include_str!("../template/board/node.toml.in")),
+    ("tee.rules", include_str!("../template/board/tee.rules.in")),
+    ("trustzone.conf", include_str!("../../../node/daemon/trustzone.conf")),
+    ("veritee-node.service", include_str!("../../../node/daemon/veritee-node.service")),
+];
+
 fn for_board(folder: &Path, board: &MachineBoard, printer: &Printer) -> Result<()> {
     let node = node_program(printer)?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for (name, bytes) in [("veritee-node".to_owned(), &node), (service_file(), &board.service)] {
+    let put = |name: &str, bytes: &[u8], mode| {
         let path = folder.join(name);
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        let written = fs::write(&path, bytes).and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
+        written.with_context(|| format!("cannot write {}", path.display()))
+    };
+    put("veritee-node", &node, 0o755)?;
+    put(&service_file(), &board.service, 0o644)?;
+    put(PROVIDED_SIGNER, &board.signer, 0o644)?;
+    for (name, text) in BOARD_FILES {
+        let text = text.replace("{service}", &service_file()).replace("{uuid}", &service::UUID.to_string());
+        put(name, text.as_bytes(), 0o644)?;
     }
     Ok(())
 }

@@ -112,6 +112,7 @@ pub(crate) fn report_text(report: &Report) -> String {
     let modules = report.modules.iter().map(|module| {
         let marks = match (module.attested, module.driver, module.simulated) {
             (false, ..) => "not attested",
+            _ if module.lifecycle == "disabled" => "disabled",
             (true, true, true) => "driver, simulated",
             (true, true, false) => "driver",
             (true, false, true) => "attested, unprotected or simulated",

@@ -4,7 +4,7 @@ use crate::grammar::ProviderVerb;
 use crate::nodes;
 use crate::printer::Printer;
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -66,14 +66,17 @@ fn enrol(
     let talk = printer.clone();
     let order = BoardOrder { drivers, simulated, bare, target: target.path(), talk: &|line| talk.doing("board", line) };
     let built = platform.make(&order)?;
-    let (firmware, secret) = (out.join(FIRMWARE), out.join(SECRET));
-    std::fs::copy(&built.firmware, &firmware).with_context(|| format!("cannot write {}", firmware.display()))?;
+    let secret = out.join(SECRET);
     write_new(&secret, hex(built.secret.expose()).as_bytes())?;
-    for (name, bytes) in platform.node_files(&built)? {
-        let path = out.join(name);
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    let files = platform.node_files(&built)?;
     store.add_board(board, node, word, &built.record)?;
+    if !files.is_empty() {
+        let enrolled =
+            Enrolled { board: board.to_owned(), node: node.to_owned(), platform: word.to_owned(), simulated };
+        return enrol_node(&enrolled, &files, out, printer);
+    }
+    let firmware = out.join(FIRMWARE);
+    std::fs::copy(&built.firmware, &firmware).with_context(|| format!("cannot write {}", firmware.display()))?;
     let provider = store.home().identity()?.fingerprint().to_string();
     let value = serde_json::json!({
         "board": board, "node": node, "firmware": firmware, "secret": secret, "provider": provider, "drivers": drivers,
@@ -88,6 +91,43 @@ fn enrol(
              then erase it)\n{start}In the configuration of node {node}, before the first section:\n  providers = \
              [{provider:?}]\nand at its end:\n  [[board]]\n  name = {board:?}\n  port = {port:?}\n  drivers = {drivers:?}",
             firmware.display(),
+            secret.display()
+        )
+    });
+    Ok(())
+}
+
+/// What is in a new folder for a node that is its own board: a note beside its files, for who puts the node together.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Enrolled {
+    board: String,
+    node: String,
+    /// Word of the platform.
+    pub(crate) platform: String,
+    /// Its keys say that it is emulated.
+    pub(crate) simulated: bool,
+}
+
+/// The note's file.
+pub(crate) const ENROLLED: &str = "enrolled.json";
+
+/// Writes the files of a node that is its own board, and says what to do with them.
+fn enrol_node(enrolled: &Enrolled, files: &[(String, Vec<u8>)], out: &Path, printer: &Printer) -> Result<()> {
+    let note = (ENROLLED.to_owned(), serde_json::to_vec_pretty(enrolled)?);
+    for (name, bytes) in files.iter().chain([&note]) {
+        let path = out.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let Enrolled { board, node, simulated, .. } = enrolled;
+    let (shown, secret) = (out.display(), out.join(SECRET));
+    let value = serde_json::json!({"board": board, "node": node, "secret": secret, "files": names});
+    printer.result(&value, || {
+        let machine = if *simulated { "" } else { " --machine board" };
+        format!(
+            "board {board} is in the books\n  for node {node}  {}\n  its secret   {} (the node gets it once; then erase it)\n\
+             The way on: veritee node init {node}{machine} --provided {shown}",
+            names.join(", "),
             secret.display()
         )
     });

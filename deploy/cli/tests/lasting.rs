@@ -46,6 +46,7 @@ fn an_application_lives_from_up_to_down() {
 
     application.verb(&["disable", "button"]).said().ok();
     assert_ne!(application.verb(&["call", "button.press"]).said().code, 0, "a disabled module is no use");
+    assert_eq!(application.status().module("button")["lifecycle"], "disabled");
 
     application.verb(&["down"]).said().ok();
     let runners: usize = stage.nodes.values().map(|node| node.runners().len()).sum();
@@ -58,6 +59,17 @@ fn an_application_lives_from_up_to_down() {
     application.status_when("a press after down and up", |status| status.accepted("press") == 1);
     drop(application);
     stage.node("desk").kill();
+}
+
+#[test]
+fn a_module_that_is_older_than_itself_is_named_and_disabled() {
+    let stage = Stage::with_nodes(&["desk", "ceiling"]);
+    let application = stage.application(OWNER, "app", &button_led());
+    application.up().ok();
+    press(&application, 3);
+    application.status_when("three presses", |status| status.accepted("press") == 3);
+    application.finds_older("led");
+    application.finds_older("button");
 }
 
 #[test]

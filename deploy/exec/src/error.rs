@@ -133,6 +133,12 @@ pub enum ExecError {
         /// Whether it could be disabled.
         disabled: bool,
     },
+    /// A module was disabled, by its owner or because it was older than itself.
+    #[error("module {module} is disabled; `veritee up` starts a new one once `veritee down` removed it")]
+    Disabled {
+        /// The module.
+        module: String,
+    },
     /// The place of a module was taken by somebody else while the module was replaced.
     #[error("the place of module {module} was taken meanwhile; the next `veritee up` finds another one")]
     Moved {

@@ -11,7 +11,7 @@ use crate::{ExecError, hex};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
-use veritee_ids::{ActivationId, ConnectionId, Epoch};
+use veritee_ids::{ActivationId, ConnectionId, Epoch, Lifecycle};
 use veritee_session::Status;
 use veritee_wire::layout::RowStatus;
 
@@ -98,13 +98,16 @@ impl Seen {
         Err(ExecError::WentBack { module: module.to_owned(), connection, before, now, disabled })
     }
 
-    /// The same for all modules of a deployment.
+    /// The same for all modules of a deployment. None may be disabled either: it would take no key, and the deployment would stop
+    /// half-way.
     ///
     /// # Errors
-    /// As [`witness`](Self::witness).
+    /// As [`witness`](Self::witness); [`ExecError::Disabled`].
     pub async fn witness_all(&self, desks: &mut Desks) -> Result<(), ExecError> {
         for (module, desk) in desks {
-            self.witness(module, desk).await?;
+            if self.witness(module, desk).await?.head.lifecycle == Lifecycle::Disabled {
+                return Err(ExecError::Disabled { module: module.clone() });
+            }
         }
         Ok(())
     }

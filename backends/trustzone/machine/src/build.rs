@@ -6,6 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+#[cfg(test)]
+mod tests;
+
 /// Target of the monitor.
 const BARE: &str = "aarch64-unknown-none-softfloat";
 /// Target of the normal world's programs: static, without a C library of the system.
@@ -60,9 +63,14 @@ impl Builder<'_> {
     /// # Errors
     /// As [`Self::programs`].
     pub fn node(&self) -> Result<Vec<u8>, MachineError> {
-        match std::env::var_os("VERITEE_NODE_ARM64") {
-            Some(path) => read(Path::new(&path)),
-            None => read(&self.linux("veritee-node")?),
+        let path = match std::env::var_os("VERITEE_NODE_ARM64") {
+            Some(path) => PathBuf::from(path),
+            None => self.linux("veritee-node")?,
+        };
+        let program = read(&path)?;
+        match unfit(&program) {
+            Some(reason) => Err(MachineError::part(&path.display().to_string(), reason)),
+            None => Ok(program),
         }
     }
 
@@ -138,6 +146,30 @@ impl Builder<'_> {
             return Ok(());
         }
         Err(MachineError::Build { program: program.to_owned(), output: output.join("\n") })
+    }
+}
+
+/// Why a program does not run on every arm64 Linux, whatever else is installed there.
+///
+/// # Source
+/// System V ABI, chapters 4 and 5: head of an ELF file and its program headers.
+fn unfit(program: &[u8]) -> Option<&'static str> {
+    const FRONT: [u8; 6] = [0x7f, b'E', b'L', b'F', 2, 1];
+    const AARCH64: u16 = 183;
+    const INTERPRETER: [u8; 4] = [3, 0, 0, 0];
+    let number = |at: usize| program.get(at..)?.first_chunk().map(|digits| u16::from_le_bytes(*digits));
+    if !program.starts_with(&FRONT) || number(18) != Some(AARCH64) {
+        return Some("it is no program for arm64");
+    }
+    let headers = || {
+        let at = u64::from_le_bytes(*program.get(32..)?.first_chunk()?);
+        let (at, length, count) = (usize::try_from(at).ok()?, usize::from(number(54)?), usize::from(number(56)?));
+        program.get(at..)?.get(..length * count).map(|headers| headers.chunks(length.max(1)))
+    };
+    match headers().map(|mut headers| headers.any(|header| header.starts_with(&INTERPRETER))) {
+        None => Some("it ends within its head"),
+        Some(true) => Some("it is not static: it needs libraries that are not there"),
+        Some(false) => None,
     }
 }
 

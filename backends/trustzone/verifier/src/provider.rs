@@ -46,6 +46,11 @@ impl ProviderPlatform for TrustzoneProvider {
         if let Some(driver) = order.drivers.first() {
             return Err(PlatformError::Credential { reason: format!("TrustZone nodes have no driver {driver}") });
         }
+        if order.bare {
+            return Err(PlatformError::Credential {
+                reason: "TrustZone nodes have no board profile to leave out".to_owned(),
+            });
+        }
         (order.talk)("building the attestation service");
         let program = self.builder.build_service(order.target, order.talk)?;
         (order.talk)("drawing a signing key");

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 use veritee_ids::limits::PROTOCOL_VERSION;
 use veritee_ids::{ActivationId, Challenge, Freshness, Label};
 use veritee_platform::{
-    BoardRecord, Credential, Expected, OwnerPlatform, PlatformError, ProviderPlatform, Verified, VerifyPolicy,
+    BoardOrder, BoardRecord, Credential, Expected, OwnerPlatform, PlatformError, ProviderPlatform, Verified,
+    VerifyPolicy,
 };
 use veritee_seal::Secret;
 use veritee_session::{Kdf, Symmetric};
@@ -135,4 +136,14 @@ fn without_a_credential_nothing_is_judged() {
     let expected = Expected { measurement: &MEASUREMENT, key: None, credential: None };
     let error = TrustzoneOwner::default().verify(&[], CHALLENGE, expected, &VerifyPolicy::default()).unwrap_err();
     assert!(error.to_string().contains("vendor-key"), "{error}");
+}
+
+#[test]
+fn what_only_other_boards_have_is_refused_before_anything_is_built() {
+    let made = |drivers: &[String], bare| {
+        let order = BoardOrder { drivers, simulated: true, bare, target: "nowhere".as_ref(), talk: &|_| {} };
+        TrustzoneProvider::default().make(&order).map(drop).unwrap_err().to_string()
+    };
+    assert!(made(&["led".to_owned()], false).contains("no driver led"));
+    assert!(made(&[], true).contains("no board profile"));
 }

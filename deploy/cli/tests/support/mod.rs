@@ -316,6 +316,38 @@ impl Application<'_> {
         self.status_when("settling", Status::settled)
     }
 
+    /// Has the tool believe that it saw higher counters of a module, and sees it act on that: what it finds is what it would find after
+    /// somebody restored an earlier state of the module. Takes the application down and up.
+    pub fn finds_older(&self, module: &str) {
+        let status = self.status();
+        let note = self.state().join("seen");
+        let mut seen: Value = serde_json::from_str(&fs::read_to_string(&note).unwrap()).unwrap();
+        let row = &mut seen[module]["rows"][0];
+        let (connection, epoch) = (row["connection"].clone(), row["epoch"].clone());
+        let sealed = row["next"].as_u64().unwrap();
+        row["next"] = (sealed + 1).into();
+        fs::write(&note, seen.to_string()).unwrap();
+
+        let said = self.patient(&["status"]);
+        let named = format!(
+            "module {module} is older than itself: on connection {connection} it sealed epoch {epoch} counter {} before, now \
+             epoch {epoch} counter {sealed}.",
+            sealed + 1
+        );
+        assert!(said.code == 4 && said.err.contains(&named), "{named} {} {}", said.code, said.err);
+        assert!(said.err.contains("this one is disabled, and `veritee up` starts a new one"), "{}", said.err);
+
+        assert_eq!(self.status().module(module)["lifecycle"], "disabled");
+        let said = self.up();
+        let named =
+            format!("module {module} is disabled; `veritee up` starts a new one once `veritee down` removed it");
+        assert!(said.code == 4 && said.err.contains(&named), "{named} {} {}", said.code, said.err);
+        self.verb(&["down"]).said().ok();
+        self.up().ok();
+        let (before, now) = (status.module(module).clone(), self.status().module(module).clone());
+        assert!(now["activation"] != before["activation"] && now["lifecycle"] == "active", "{before} {now}");
+    }
+
     /// Number, epoch and rows of every connection change only when they must: the journal's lines.
     pub fn journal(&self) -> String {
         fs::read_to_string(self.state().join("journal")).unwrap_or_default()

@@ -21,7 +21,7 @@ use veritee_exec::seen::Seen;
 use veritee_exec::settle::{Changes, settle};
 use veritee_exec::state::State;
 use veritee_exec::throwaway::Throwaway;
-use veritee_exec::{ExecError, Talk, hex, observe, resolve as resolving};
+use veritee_exec::{ExecError, Talk, counted, hex, observe, resolve as resolving};
 use veritee_ids::ApplicationId;
 use veritee_model::Descriptor;
 use veritee_node_protocol::{FailureKind, Request};
@@ -128,13 +128,10 @@ pub(crate) fn port_names(built: &Built) -> impl Fn(&str, u16) -> String + use<> 
 pub(crate) async fn check(application: Application, printer: &Printer) -> Result<()> {
     let loaded = Loaded::read(&application)?;
     let built = loaded.build_to_look(printer).await?;
-    let modules = built.len();
+    let modules = counted(built.len(), "module");
+    let connections = counted(loaded.descriptor.connections.len(), "connection");
     printer.result(&serde_json::json!({"sound": true}), || {
-        format!(
-            "{} is sound: {modules} modules, {} connections",
-            application.file.display(),
-            loaded.descriptor.connections.len()
-        )
+        format!("{} is sound: {modules}, {connections}", application.file.display())
     });
     Ok(())
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use veritee_exec::fleet::Fleet;
 use veritee_exec::home::{Home, write_new};
 use veritee_exec::throwaway::{NodeBoard, Settings, Throwaway, beside};
-use veritee_exec::{Talk, hex, platforms};
+use veritee_exec::{Talk, counted, hex, platforms};
 use veritee_model::{Board, Descriptor};
 use veritee_platform::{BoardOrder, BuiltBoard};
 use veritee_provider::drivers::Drivers;
@@ -112,7 +112,7 @@ impl Emulated {
             }
         }
         if !emulated.boards.is_empty() {
-            printer.done(&format!("made {} boards", emulated.boards.len()));
+            printer.done(&format!("made {}", counted(emulated.boards.len(), "board")));
         }
         Ok(emulated)
     }

@@ -7,9 +7,9 @@ use crate::printer::Printer;
 use crate::verify::{Wish, verify};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
-use veritee_exec::ExecError;
 use veritee_exec::fleet::Node;
 use veritee_exec::home::{BoardKey, Home, KnownNode};
+use veritee_exec::{ExecError, counted};
 use veritee_node_client::{Fingerprint, Token, enrol, parse_fingerprint};
 use veritee_node_protocol::{Request, Response};
 
@@ -100,7 +100,8 @@ async fn show(home: &Home, name: &str, printer: &Printer) -> Result<()> {
     });
     printer.result(&shown, || {
         let platforms = description.platforms.join(", ");
-        format!("{name}: veritee-node {}, platforms {platforms}, {} modules", description.software, description.modules)
+        let modules = counted(description.modules as usize, "module");
+        format!("{name}: veritee-node {}, platforms {platforms}, {modules}", description.software)
     });
     Ok(())
 }

@@ -5,8 +5,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
-use veritee_exec::Talk;
 use veritee_exec::observe::{ConnectionReport, ModuleReport, Report};
+use veritee_exec::{Talk, counted};
 
 /// Prints, as the person wishes.
 #[derive(Clone)]
@@ -130,10 +130,11 @@ pub(crate) fn report_text(report: &Report) -> String {
     let sent: u64 = report.connections.iter().map(|connection| connection.sent).sum();
     let accepted: u64 = report.connections.iter().map(|connection| connection.accepted).sum();
     format!(
-        "\n{modules}\n{connections}{broken}{resting}\n{}: {} modules, {} connections, {sent} events sent, {accepted} accepted\n",
+        "\n{modules}\n{connections}{broken}{resting}\n{}: {}, {}, {} sent, {accepted} accepted\n",
         report.application,
-        report.modules.len(),
-        report.connections.len()
+        counted(report.modules.len(), "module"),
+        counted(report.connections.len(), "connection"),
+        counted(usize::try_from(sent).unwrap_or(usize::MAX), "event"),
     )
 }
 

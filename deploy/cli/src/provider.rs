@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use veritee_exec::home::{Home, write_new};
 use veritee_exec::provider::ProviderAddress;
-use veritee_exec::{Talk, hex, platforms};
+use veritee_exec::{Talk, counted, hex, platforms};
 use veritee_node_client::parse_fingerprint;
 use veritee_platform::BoardOrder;
 use veritee_provider::drivers::Drivers;
@@ -249,7 +249,7 @@ fn shown(name: &str, board: &Listed) -> String {
     let drivers = board.drivers.iter().map(|(driver, holders)| {
         let held = holders.iter().map(|holder| match holder.application.as_str() {
             "" => format!("kept for {}", holder.owner),
-            application => format!("{application} ({} connections)", holder.connections),
+            application => format!("{application} ({})", counted(holder.connections.into(), "connection")),
         });
         let held = held.collect::<Vec<_>>().join(", ");
         format!("\n  {driver}: {}", if held.is_empty() { "free" } else { &held })

@@ -4,6 +4,7 @@
 mod support;
 
 use support::board::{HOUSE, KITCHEN, Kitchen, PROVIDER, can_build};
+use support::recorder::{Recorder, say_again};
 use support::{Application, OWNER, Stage, source, until};
 
 /// Another owner.
@@ -242,6 +243,55 @@ fn a_driver_is_one_applications_until_it_is_released() {
     stage.node(HOUSE).kill();
 }
 
+#[test]
+fn what_was_said_to_a_provider_is_worth_nothing_when_it_comes_again() {
+    if !can_build("what_was_said_to_a_provider_is_worth_nothing_when_it_comes_again") {
+        return;
+    }
+    let mut stage = Stage::new();
+    let mut kitchen = Kitchen::build(&mut stage, &["led"]);
+    let recorder = Recorder::before(&kitchen.address);
+    stage.enrol(OWNER, HOUSE);
+    let key = kitchen.key_at(&recorder.address, &stage, OWNER);
+    stage.tool(OWNER, &["node", "key", HOUSE]).arg(&key).said().ok();
+    let application = lamp_of(&stage, OWNER, "lamp");
+    application.up().ok();
+    wish(&kitchen, &application, true);
+    assert_eq!(kitchen.holders(&stage, "led"), ["lamp"]);
+    application.verb(&["down"]).said().ok();
+
+    let calls = recorder.calls();
+    assert!(!calls.is_empty() && calls.iter().all(|call| !call.is_empty()), "the owner asked through the recorder");
+    let again = |kitchen: &Kitchen, what: &str| {
+        for call in &calls {
+            let answer = say_again(&kitchen.address, call);
+            assert!(!answer.is_empty(), "{what}: the service takes up the handshake before it sees what this is");
+            assert!(kitchen.holders(&stage, "led").is_empty(), "{what}: the driver stays free");
+        }
+    };
+    again(&kitchen, "after the driver was given back");
+    kitchen.stop_board();
+    kitchen.start_board();
+    again(&kitchen, "after the board was reset");
+    kitchen.stop_service();
+    kitchen.start_service(&stage);
+    again(&kitchen, "after the service began anew");
+
+    application.up().ok();
+    wish(&kitchen, &application, true);
+    again_while_held(&kitchen, &stage, &calls);
+    wish(&kitchen, &application, false);
+    application.verb(&["down"]).said().ok();
+}
+
+/// What gave the driver back once does not give it back now.
+fn again_while_held(kitchen: &Kitchen, stage: &Stage, calls: &[Vec<u8>]) {
+    for call in calls {
+        say_again(&kitchen.address, call);
+        assert_eq!(kitchen.holders(stage, "led"), ["lamp"]);
+    }
+}
+
 /// A key of which one digit was changed.
 fn spoil(key: &std::path::Path) {
     let text = std::fs::read_to_string(key).unwrap();
@@ -304,6 +354,11 @@ fn what_cannot_work_with_a_board_is_told_in_one_sentence() {
     application.up().ok();
     wish(&kitchen, &application, true);
 
+    kitchen.freeze_board();
+    tell("a board that falls silent while a module of it is asked", application.verb(&["status"]).said());
+    kitchen.thaw_board();
+    until("the board's answer", || application.verb(&["status"]).said().code == 0);
+    wish(&kitchen, &application, false);
     kitchen.stop_board();
     tell("a board that is not there", application.up());
     let silent = kitchen.silent_board();

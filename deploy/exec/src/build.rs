@@ -54,7 +54,7 @@ pub async fn build_all(
     }
     let built: Result<BTreeMap<String, BuiltImage>, ExecError> = work.await.expect("building does not panic");
     if let Ok(built) = &built {
-        talk.done(&format!("built {} images", built.len()));
+        talk.done(&format!("built {}", crate::counted(built.len(), "image")));
     }
     built
 }

@@ -43,6 +43,13 @@ pub trait Talk: Send + Sync {
     fn warn(&self, what: &str);
 }
 
+/// A number of things for people: "1 image", "2 images".
+#[must_use]
+pub fn counted(count: usize, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{ending}")
+}
+
 /// Fills an array with fresh random bytes of the operating system.
 ///
 /// # Errors

@@ -175,7 +175,7 @@ impl Throwaway {
             let Initialised { fingerprint, token } = initialised;
             self.join(name, &Joining { address, fingerprint, token }, &mut fleet).await?;
         }
-        talk.done(&format!("started {} nodes on this machine", names.len()));
+        talk.done(&format!("started {} on this machine", crate::counted(names.len(), "node")));
         Ok(fleet)
     }
 

@@ -248,7 +248,7 @@ async fn enter(shared: &Shared, owner: u32, name: &ModuleName, op: u16, input: V
         node.router.enter(module, op, input, token).map_err(enter_failed)?;
         Ok(answer)
     })?;
-    entered(answer, ENTER_PATIENCE).await
+    entered(answer, ENTER_PATIENCE, obstacle(shared, owner, name)).await
 }
 
 async fn direct(shared: &Shared, owner: u32, name: &ModuleName, row: u16, frame: &[u8], reply_ms: u32) -> Answer {
@@ -263,7 +263,8 @@ async fn direct(shared: &Shared, owner: u32, name: &ModuleName, row: u16, frame:
         node.router.direct(module, row, frame, reply_by, token).map_err(enter_failed)?;
         Ok(answer)
     })?;
-    entered(answer, ENTER_PATIENCE + Duration::from_millis(u64::from(reply_ms))).await
+    let patience = ENTER_PATIENCE + Duration::from_millis(u64::from(reply_ms));
+    entered(answer, patience, obstacle(shared, owner, name)).await
 }
 
 /// Waits a little for what is in the way of a module's calls, as a board that is not reached; then says what it is. Events
@@ -283,6 +284,16 @@ async fn reachable(shared: &Shared, owner: u32, name: &ModuleName) -> Result<(),
     }
 }
 
+/// Ends when something has come in the way of a module while it was called: with what [`reachable`] says of it.
+async fn obstacle(shared: &Shared, owner: u32, name: &ModuleName) -> Response {
+    loop {
+        sleep(TROUBLE_PAUSE).await;
+        if let Err(refusal) = reachable(shared, owner, name).await {
+            return refusal;
+        }
+    }
+}
+
 fn enter_failed(error: EnterError) -> Response {
     let kind = match error {
         EnterError::Dead => FailureKind::Dead,
@@ -292,8 +303,15 @@ fn enter_failed(error: EnterError) -> Response {
     failed(kind, &error.to_string())
 }
 
-async fn entered(answer: oneshot::Receiver<Outcome>, patience: Duration) -> Answer {
-    match timeout(patience, answer).await {
+async fn entered(
+    answer: oneshot::Receiver<Outcome>, patience: Duration, obstacle: impl Future<Output = Response>,
+) -> Answer {
+    let outcome = tokio::select! {
+        biased;
+        outcome = timeout(patience, answer) => outcome,
+        refusal = obstacle => return Err(refusal),
+    };
+    match outcome {
         Ok(Ok(Outcome::Entered { status, value, reply })) => {
             Ok(Response::Entered { status: status.code(), value, reply })
         }

@@ -2,6 +2,7 @@
 
 use super::node::{Boards, Daemon};
 use super::{PATIENCE, Stage, beside, until};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -89,8 +90,13 @@ impl Kitchen {
 
     /// The file with an owner's key of the board.
     pub fn key(&self, stage: &Stage, owner: &str) -> PathBuf {
+        self.key_at(&self.address, stage, owner)
+    }
+
+    /// The same for an owner who finds the provider's service at another address.
+    pub fn key_at(&self, service: &str, stage: &Stage, owner: &str) -> PathBuf {
         let fingerprint = stage.tool(owner, &["whoami"]).said().ok();
-        let words = ["provider", "vendor-key", KITCHEN, "--owner", fingerprint.trim(), "--service", &self.address];
+        let words = ["provider", "vendor-key", KITCHEN, "--owner", fingerprint.trim(), "--service", service];
         let key = stage.tool(PROVIDER, &words).said().ok();
         let path = stage.path().join(format!("{owner}.key"));
         fs::write(&path, key).unwrap();
@@ -116,6 +122,21 @@ impl Kitchen {
     /// Pulls the plug.
     pub fn stop_board(&mut self) {
         self.board.kill();
+    }
+
+    /// Keeps the board from doing anything, until it is thawed: its line is open, and nobody answers.
+    pub fn freeze_board(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw_board(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let board = self.board.0.as_ref().expect("the board runs").id();
+        kill_process(Pid::from_raw(i32::try_from(board).unwrap()).unwrap(), signal).unwrap();
     }
 
     /// Puts something in the place of the board that takes bytes and says nothing, for as long as the value lives.

@@ -9,6 +9,7 @@ pub mod board;
 pub mod book;
 pub mod gate;
 pub mod node;
+pub mod recorder;
 
 use node::Daemon;
 use serde_json::Value;

@@ -354,11 +354,13 @@ fn what_cannot_work_with_a_board_is_told_in_one_sentence() {
     application.up().ok();
     wish(&kitchen, &application, true);
 
+    let heard = application.status_when("the wish", |status| status.accepted("shine") > 0).accepted("shine");
     kitchen.freeze_board();
     tell("a board that falls silent while a module of it is asked", application.verb(&["status"]).said());
     kitchen.thaw_board();
     until("the board's answer", || application.verb(&["status"]).said().code == 0);
-    wish(&kitchen, &application, false);
+    wish(&kitchen, &application, true);
+    application.status_when("a wish after the silence", |status| status.accepted("shine") == heard + 1);
     kitchen.stop_board();
     tell("a board that is not there", application.up());
     let silent = kitchen.silent_board();

@@ -249,7 +249,7 @@ fn shown(name: &str, board: &Listed) -> String {
     let drivers = board.drivers.iter().map(|(driver, holders)| {
         let held = holders.iter().map(|holder| match holder.application.as_str() {
             "" => format!("kept for {}", holder.owner),
-            application => format!("{application} ({})", counted(holder.connections.into(), "connection")),
+            application => format!("{application} ({})", counted(holder.connections, "connection")),
         });
         let held = held.collect::<Vec<_>>().join(", ");
         format!("\n  {driver}: {}", if held.is_empty() { "free" } else { &held })

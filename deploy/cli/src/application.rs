@@ -174,7 +174,7 @@ pub(crate) async fn build(application: Application, printer: &Printer) -> Result
 /// What is known of an application.
 enum Known {
     /// Everything: it is the owner's own.
-    Descriptor(Loaded),
+    Descriptor(Box<Loaded>),
     /// What the owner told his delegate, and from where.
     Delegation(Box<Opened>, PathBuf),
 }
@@ -203,7 +203,8 @@ impl Ready {
         let home = Home::of_user();
         let owner = owner(&home)?;
         let built = loaded.build(&owner.identity.public(), &home, printer).await?;
-        let mut ready = Self { only, known: Known::Descriptor(loaded), home, owner, built, fleet: Fleet::default() };
+        let mut ready =
+            Self { only, known: Known::Descriptor(Box::new(loaded)), home, owner, built, fleet: Fleet::default() };
         ready.reach_again().await?;
         Ok(ready)
     }

@@ -61,6 +61,7 @@ impl Exit {
                 | ExecError::RolledBack { .. }
                 | ExecError::Unwitnessed { .. }
                 | ExecError::NotOpened { .. }
+                | ExecError::ForeignSigner { .. }
                 | ExecError::BadDelegation { .. }
                 | ExecError::Revoked { .. }
                 | ExecError::EpochNotDelegated { .. },

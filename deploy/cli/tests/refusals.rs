@@ -100,6 +100,11 @@ fn descriptors_that_contradict_themselves() {
         ("a platform that the policy does not allow", changed(policy, "")),
         ("a policy for a platform that is none", changed("[native]", "[native, sgy]")),
         ("a freshness that is none", changed(policy, "policy:\n  allow: [native]\n  freshness: [dice]\n")),
+        ("quotes of a signer that is none", changed(policy, "policy:\n  allow: [native]\n  quotes: { signer: me }\n")),
+        (
+            "a status of platforms that is none",
+            changed(policy, "policy:\n  allow: [native]\n  quotes: { tcb: [SWHardening] }\n"),
+        ),
         ("a missing source", changed("led\" }", "lamp\" }")),
         ("no source", changed(&format!("rust: {:?}", source("examples/button-led/led")), "")),
         ("several at once", changed("to: led.toggle", "to: lamp.toggle, cipher: rot13, callers: 0")),

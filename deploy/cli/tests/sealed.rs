@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use support::book::book;
 use support::gate::{Held, cut, messages};
 use support::{Application, OWNER, Said, Stage, Tool, copy, enclaves_run, source};
+use veritee_sgx_image::SigningKey;
 
 /// The book alone, in the hands of its owner.
 fn alone(name: &str, book: &Path) -> String {
@@ -190,6 +191,37 @@ fn a_state_for_the_signer_survives_an_update_and_no_step_back() {
     application.describe(&after);
     restore(&application, &["ledger", "--replace"], &for_signer).ok();
     assert_eq!(read(&application), updated, "nothing was lost by the refusal");
+    application.verb(&["down"]).said().ok();
+}
+
+#[test]
+fn a_state_for_the_signer_is_not_given_to_a_stranger_who_signed_the_image() {
+    let stage = Stage::with_nodes(&["vault"]);
+    if !enclaves_run(&stage) {
+        return;
+    }
+    let application = stage.application(OWNER, "app", &alone("ledger", &book(1, 1)));
+    let key = stage.path().join("stranger.pem");
+    fs::write(&key, SigningKey::generate().unwrap().to_pem().unwrap()).unwrap();
+    let mut up = application.verb(&["up"]);
+    up.0.env("VERITEE_SGX_KEY", &key);
+    up.said().ok();
+    // The code is the owner's, whoever signed it.
+    application.status();
+    note(&application, 5);
+    let said = state(&application, &["save", "ledger", "--for", "signer"]).said();
+    refused(&said, &["the image of ledger is signed by", "whoever has that key could open the state"]);
+    assert_eq!(lifecycle(&application, "ledger"), "active", "it was not touched");
+    save(&application, &["ledger"]);
+
+    let demands = |quotes: &str| alone("ledger", &book(1, 1)) + &format!("  quotes: {{ {quotes} }}\n");
+    application.describe(&demands(&format!("signer: {}", "00".repeat(32))));
+    let said = application.verb(&["status"]).said();
+    refused(&said, &["evidence refused: signer is", &format!("expected {}", "00".repeat(32))]);
+    application.describe(&demands("version: 2"));
+    let said = application.verb(&["status"]).said();
+    refused(&said, &["evidence refused: security version (ISVSVN) is 1, expected at least 2"]);
+    application.describe(&demands("version: 1, tcb: [SWHardeningNeeded, INTEL-SA-00615]"));
     application.verb(&["down"]).said().ok();
 }
 

@@ -10,7 +10,7 @@
 use crate::connect::{End, Wire};
 use crate::deploy::{ModuleTarget, Place, Runs, Target, look_desk};
 use crate::home::{KnownNode, replace};
-use crate::resolve::{Body, Built, BuiltModule};
+use crate::resolve::{Body, Built, BuiltModule, quotes, quotes_of};
 use crate::state::{Delegating, State, unhex};
 use crate::{ExecError, hex};
 use chrono::{DateTime, Utc};
@@ -20,6 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use veritee_ids::{ApplicationId, CipherId, ConnectionId, Epoch, Freshness, PortIndex, PortKind, RowIndex, TypeHash};
+use veritee_model::Quotes;
 use veritee_node_client::{Fingerprint, has_signed};
 use veritee_platform::{BuiltImage, Port, PortTable, VerifyPolicy};
 use veritee_seal::sha256;
@@ -70,6 +71,7 @@ pub struct DelegationFile {
     /// Unprotected or simulated platforms that the owner accepts.
     allow: Vec<String>,
     freshness: Vec<String>,
+    quotes: Quotes,
     /// Where the application is.
     pub nodes: BTreeMap<String, KnownNode>,
     modules: BTreeMap<String, ModuleNote>,
@@ -189,6 +191,7 @@ fn describe(place: Place<'_>, built: &Built) -> DelegationFile {
         delegation: String::new(),
         allow: place.target.policy.allow_simulated.clone(),
         freshness: place.target.policy.freshness.iter().map(|source| source.word().to_owned()).collect(),
+        quotes: quotes_of(&place.target.policy.quotes),
         nodes: nodes.collect(),
         modules: modules.collect(),
         connections: place.target.wires.iter().map(ConnectionNote::of).collect(),
@@ -250,7 +253,13 @@ impl ModuleNote {
         };
         let ports = self.ports.iter().map(port).collect::<Option<_>>()?;
         let ports = PortTable { rows: 0, tokens: 0, state_bytes: 0, ports };
-        Some(BuiltImage { path: PathBuf::new(), measurement: unhex(&self.measurement)?, ports, key: None })
+        Some(BuiltImage {
+            path: PathBuf::new(),
+            measurement: unhex(&self.measurement)?,
+            ports,
+            key: None,
+            signer: None,
+        })
     }
 }
 
@@ -356,8 +365,11 @@ impl Opened {
         let wires = self.file.connections.iter().map(|note| note.wire().ok_or_else(|| unknown(&note.name)));
         let source = |word: &String| Freshness::ALL.iter().find(|source| source.word() == word).copied();
         let freshness = self.file.freshness.iter().map(|word| source(word).ok_or_else(|| unknown(word)));
-        let policy =
-            VerifyPolicy { allow_simulated: self.file.allow.clone(), freshness: freshness.collect::<Result<_, _>>()? };
+        let policy = VerifyPolicy {
+            allow_simulated: self.file.allow.clone(),
+            freshness: freshness.collect::<Result<_, _>>()?,
+            quotes: quotes(&self.file.quotes),
+        };
         let application = self.file.application.clone();
         Ok((
             Target { application, modules, wires: wires.collect::<Result<_, _>>()?, timers: Vec::new(), policy },

@@ -191,6 +191,19 @@ pub enum ExecError {
         /// Why.
         reason: String,
     },
+    /// Somebody else signed the image that runs: he could open what it seals for its signer.
+    #[error(
+        "the image of {module} is signed by {signer}…, yours by {own}…: whoever has that key could open the state. Load yours \
+         with `veritee down` and `veritee up`, or save it `--for enclave`"
+    )]
+    ForeignSigner {
+        /// The module.
+        module: String,
+        /// Who signed what runs; the first digits.
+        signer: String,
+        /// Who signs the owner's images; the first digits.
+        own: String,
+    },
     /// A module did not come to rest.
     #[error(
         "module {module} does not come to rest: it waits for a reply, or owes one; nothing was saved, and it goes on"

@@ -7,16 +7,16 @@ use crate::fleet::Fleet;
 use crate::home::{BoardKey, BoardKeys};
 use crate::lent::Lent;
 use crate::provider::GrantName;
-use crate::state::{Assignment, State};
-use crate::{ExecError, platforms, random};
+use crate::state::{Assignment, State, unhex};
+use crate::{ExecError, hex, platforms, random};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use veritee_ids::{CipherId, ConnectionId, Freshness, PortIndex, PortKind, RowIndex, TypeHash};
 use veritee_model::check::CALLERS;
 use veritee_model::ports::{Tables, port};
-use veritee_model::{Connection, Descriptor, Restart};
+use veritee_model::{Connection, Descriptor, Quotes, Restart};
 use veritee_node_protocol::Request;
-use veritee_platform::{BuiltImage, Driver, Language, OwnerPlatform, PortTable, VerifyPolicy};
+use veritee_platform::{BuiltImage, Driver, Language, OwnerPlatform, PortTable, QuotePolicy, VerifyPolicy};
 
 /// A module that is built, or that its provider lends.
 #[derive(Clone, Debug)]
@@ -274,7 +274,22 @@ fn runs(module: &BuiltModule, node: &str, fleet: &Fleet, state: &State) -> Resul
 fn policy(descriptor: &Descriptor) -> VerifyPolicy {
     let freshness = descriptor.policy.freshness.iter();
     let freshness = freshness.filter_map(|word| Freshness::ALL.iter().find(|known| known.word() == word)).copied();
-    VerifyPolicy { allow_simulated: descriptor.policy.allow.clone(), freshness: freshness.collect() }
+    VerifyPolicy {
+        allow_simulated: descriptor.policy.allow.clone(),
+        freshness: freshness.collect(),
+        quotes: quotes(&descriptor.policy.quotes),
+    }
+}
+
+/// What quotes must say, as verifiers take it.
+pub(crate) fn quotes(quotes: &Quotes) -> QuotePolicy {
+    let signer = quotes.signer.as_deref().and_then(unhex).and_then(|signer| signer.try_into().ok());
+    QuotePolicy { signer, version_min: quotes.version, tcb: quotes.tcb.clone() }
+}
+
+/// The same, as files have it.
+pub(crate) fn quotes_of(policy: &QuotePolicy) -> Quotes {
+    Quotes { signer: policy.signer.map(|signer| hex(&signer)), version: policy.version_min, tcb: policy.tcb.clone() }
 }
 
 /// The cipher of a checked connection: the one that it names, or the first that both ends have.

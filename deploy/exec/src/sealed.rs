@@ -150,7 +150,7 @@ fn sealable<'a>(place: Place<'a>, module: &str) -> Result<&'a BuiltImage, ExecEr
 /// rest goes on with the next call, or the next `up`.
 ///
 /// # Errors
-/// [`ExecError::CannotSeal`]; [`ExecError::Restless`] when it does not come to rest; [`ExecError::Control`],
+/// [`ExecError::CannotSeal`]; [`ExecError::ForeignSigner`]; [`ExecError::Restless`] when it does not come to rest; [`ExecError::Control`],
 /// [`ExecError::Node`], [`ExecError::File`].
 pub async fn save(place: Place<'_>, state: &mut State, order: SaveOrder<'_>) -> Result<Saved, ExecError> {
     let image = sealable(place, order.module)?;
@@ -158,6 +158,7 @@ pub async fn save(place: Place<'_>, state: &mut State, order: SaveOrder<'_>) -> 
     // What an interrupted call left at rest.
     resume(place, state, &mut desks, order.module).await?;
     let desk = crate::connect::desk(&mut desks, order.module);
+    signed_by_owner(desk, order, image)?;
     let operation = OperationId(random()?);
     let counter = state.take_seal(order.module, &hex(&operation.0), now())?;
     place.talk.doing("seal", &format!("sealing the state of {}", order.module));
@@ -166,6 +167,17 @@ pub async fn save(place: Place<'_>, state: &mut State, order: SaveOrder<'_>) -> 
     let resumed = resume(place, state, &mut desks, order.module).await;
     let saved = kept?;
     resumed.map(|()| saved)
+}
+
+/// A state for the signer goes to whoever signed the image that runs: its node may have signed it anew, which changes nothing
+/// else that is attested.
+fn signed_by_owner(desk: &Desk, order: SaveOrder<'_>, image: &BuiltImage) -> Result<(), ExecError> {
+    if order.policy != SealPolicy::Signer || desk.attested.signer == image.signer {
+        return Ok(());
+    }
+    let short = |signer: &Option<Vec<u8>>| signer.as_deref().map_or_else(|| "nobody".to_owned(), |by| hex(&by[..8]));
+    let (signer, own) = (short(&desk.attested.signer), short(&image.signer));
+    Err(ExecError::ForeignSigner { module: order.module.to_owned(), signer, own })
 }
 
 /// Brings the module to rest and reads its sealed state.

@@ -207,8 +207,37 @@ impl Descriptor {
                 problems.unknown("policy", "freshness", freshness, known);
             }
         }
+        self.check_quotes(problems);
+    }
+
+    fn check_quotes(&self, problems: &mut Problems) {
+        let quotes = &self.policy.quotes;
+        if let Some(signer) = &quotes.signer
+            && (signer.len() != 64 || !signer.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        {
+            problems.add(format!(
+                "policy: {signer} is no signer; `veritee image inspect` shows that of an image, 64 hexadecimal digits"
+            ));
+        }
+        for word in &quotes.tcb {
+            let advisory = word.strip_prefix("INTEL-SA-");
+            let is_advisory = advisory.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()));
+            if !is_advisory && !TCB_STATUSES.contains(&word.as_str()) {
+                let known = TCB_STATUSES.iter().copied().chain(["INTEL-SA-NUMBER"]);
+                problems.unknown("policy", "TCB status or advisory", word, known);
+            }
+        }
     }
 }
+
+/// Statuses of platforms that can be accepted, in Intel's words; nobody can accept a revoked one.
+const TCB_STATUSES: [&str; 5] = [
+    "SWHardeningNeeded",
+    "ConfigurationNeeded",
+    "ConfigurationAndSWHardeningNeeded",
+    "OutOfDate",
+    "OutOfDateConfigurationNeeded",
+];
 
 #[derive(Default)]
 pub(crate) struct Problems(pub(crate) Vec<Problem>);

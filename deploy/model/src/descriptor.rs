@@ -210,6 +210,24 @@ pub struct Policy {
     /// Sources of uniqueness that are accepted; without it `hardware-rng` and `persistent-counter`.
     #[serde(default)]
     pub freshness: Vec<String>,
+    /// What quotes must say beside the measurement, on platforms that prove by quotes: SGX.
+    #[serde(default)]
+    pub quotes: Quotes,
+}
+
+/// What quotes must say.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quotes {
+    /// Who must have signed the images: MRSIGNER, 64 hexadecimal digits. Without it everybody may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// Lowest version that is accepted: ISVSVN.
+    #[serde(default)]
+    pub version: u16,
+    /// What is accepted of platforms that are not up to date: statuses in Intel's words, and advisories by number.
+    #[serde(default)]
+    pub tcb: Vec<String>,
 }
 
 /// `module.port`.

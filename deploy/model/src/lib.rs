@@ -15,7 +15,8 @@ mod tests;
 
 pub use check::Problem;
 pub use descriptor::{
-    Board, Connection, Descriptor, Endpoint, Happening, Millis, Module, Node, Policy, Restart, Sources, Timer, schema,
+    Board, Connection, Descriptor, Endpoint, Happening, Millis, Module, Node, Policy, Quotes, Restart, Sources, Timer,
+    schema,
 };
 pub use place::placed;
 pub use read::ModelError;

@@ -79,6 +79,8 @@ pub struct BuiltImage {
     pub ports: PortTable,
     /// Its module key, on symmetric platforms once it has its place.
     pub key: Option<Secret>,
+    /// Who signed it, as its evidence will say; none where evidence does not.
+    pub signer: Option<Vec<u8>>,
 }
 
 /// What a provider gave to this owner alone, so that he can derive module keys on one board: in the platform's own form,
@@ -120,6 +122,21 @@ pub struct VerifyPolicy {
     pub allow_simulated: Vec<String>,
     /// Freshness sources that are allowed; empty allows `hardware-rng` and `persistent-counter`.
     pub freshness: Vec<Freshness>,
+    /// What quotes must say, on platforms that prove by quotes.
+    pub quotes: QuotePolicy,
+}
+
+/// What a quote must say beside the measurement, which is always compared. The default accepts every signer, and platforms
+/// that are up to date only.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct QuotePolicy {
+    /// Who must have signed the image (MRSIGNER), if it matters.
+    pub signer: Option<[u8; 32]>,
+    /// Lowest version that is accepted (ISVSVN).
+    pub version_min: u16,
+    /// What is accepted although the platform is not up to date: statuses in the vendor's words, as `SWHardeningNeeded`, and
+    /// numbers of advisories.
+    pub tcb: Vec<String>,
 }
 
 /// What evidence proved.
@@ -133,6 +150,8 @@ pub struct Verified {
     pub simulated: bool,
     /// Where the activation's uniqueness comes from.
     pub freshness: Freshness,
+    /// Who signed the image, where the evidence says so.
+    pub signer: Option<Vec<u8>>,
     /// How a session starts from here.
     pub start: SessionStart,
 }

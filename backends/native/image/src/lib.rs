@@ -42,6 +42,6 @@ impl NativeBuilder {
         let ports = ports::read(&program.bytes).map_err(|reason| bad(order, &reason))?;
         let measurement = Sha256::digest(&program.bytes).to_vec();
         let path = program.keep(order.module, &measurement, "image", &program.bytes)?;
-        Ok(BuiltImage { path, measurement, ports, key: None })
+        Ok(BuiltImage { path, measurement, ports, key: None, signer: None })
     }
 }

@@ -76,6 +76,7 @@ impl OwnerPlatform for NativeOwner {
             measurement: stated.to_vec(),
             simulated: true,
             freshness: statement.freshness,
+            signer: None,
             start: SessionStart::Agreement { transcript: quoted.to_vec() },
         })
     }

@@ -26,7 +26,7 @@ fn verify(
     evidence: &[u8], challenge: Challenge, measurement: &[u8], allow: &[&str],
 ) -> Result<Verified, PlatformError> {
     let allow_simulated = allow.iter().map(|name| (*name).to_owned()).collect();
-    let policy = VerifyPolicy { allow_simulated, freshness: Vec::new() };
+    let policy = VerifyPolicy { allow_simulated, freshness: Vec::new(), ..VerifyPolicy::default() };
     let expected = Expected { measurement, key: None, credential: None };
     NativeOwner::default().verify(evidence, challenge, expected, &policy)
 }

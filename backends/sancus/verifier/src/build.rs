@@ -22,7 +22,7 @@ pub(crate) fn module(order: &BuildOrder<'_>) -> Result<BuiltImage, PlatformError
     let path = path.join(format!("{}.module", order.module));
     make_for(&path)?;
     compiled.save(&path).map_err(|error| failed(order.module, error))?;
-    Ok(BuiltImage { path, measurement: Vec::new(), ports, key: None })
+    Ok(BuiltImage { path, measurement: Vec::new(), ports, key: None, signer: None })
 }
 
 /// A compiled module.

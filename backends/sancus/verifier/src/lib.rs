@@ -81,6 +81,7 @@ impl OwnerPlatform for SancusOwner {
             measurement: keys::measurement(&identity).to_vec(),
             ports: image.ports.clone(),
             key: Some(keys::module_key(&Secret::new(vendor.key.0), &identity)),
+            signer: None,
         })
     }
 
@@ -135,6 +136,7 @@ fn judge(
         measurement: measurement.to_vec(),
         simulated: properties.simulated,
         freshness: statement.freshness,
+        signer: None,
         start: SessionStart::Symmetric { known, cipher: CipherId::Spongent128 },
     })
 }

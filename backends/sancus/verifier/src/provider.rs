@@ -75,7 +75,7 @@ impl ProviderPlatform for SancusProvider {
         let vendor = vendor_key(&kept, PROVIDER_VENDOR);
         let credential = self.credential(board, PROVIDER_VENDOR)?;
         let allow_simulated = [crate::SIMULATED, crate::BARE].map(str::to_owned).to_vec();
-        let policy = VerifyPolicy { allow_simulated, freshness: Freshness::ALL.to_vec() };
+        let policy = VerifyPolicy { allow_simulated, freshness: Freshness::ALL.to_vec(), ..VerifyPolicy::default() };
         let keys = kept.drivers.iter().map(|driver| {
             let image = Image::BuiltIn(BuiltIn { board: name.to_owned(), driver: driver.record.name.clone() });
             Ok(DriverKeys {

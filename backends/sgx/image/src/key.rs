@@ -3,6 +3,7 @@
 //! Its public half is MRSIGNER. It says who may replace an image for what was sealed to the signer; it does not say who the
 //! owner of a module is: that is the owner's key inside the measured image.
 
+use rsa::pkcs8::der::zeroize::Zeroizing;
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPrivateKey};
@@ -66,9 +67,17 @@ impl SigningKey {
         Self::from_pem(&pem).map_err(|reason| bad(order, &format!("{}: {reason}", path.display())))
     }
 
+    /// The key as PKCS #8, PEM: for the file that `VERITEE_SGX_KEY` names.
+    ///
+    /// # Errors
+    /// When the key has no such form.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, String> {
+        self.0.to_pkcs8_pem(LineEnding::LF).map_err(|error| format!("the signing key cannot be written: {error}"))
+    }
+
     /// Writes the key to a file of the user's own, unless another process was first.
     fn keep(&self, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-        let pem = self.0.to_pkcs8_pem(LineEnding::LF)?;
+        let pem = self.to_pem()?;
         let draft = path.with_extension(std::process::id().to_string());
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(pem.as_bytes())?;

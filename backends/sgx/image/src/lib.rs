@@ -98,7 +98,8 @@ impl SgxBuilder {
         let file = image::write(&sigstruct, &stream);
         let path = program.keep(order.module, &measurement, "sgx", &file)?;
         let ports = ports::read(&program.bytes).map_err(refuse)?;
-        Ok(BuiltImage { path, measurement: measurement.to_vec(), key: None, ports })
+        let signer = Some(sigstruct.signer().to_vec());
+        Ok(BuiltImage { path, measurement: measurement.to_vec(), key: None, ports, signer })
     }
 }
 

@@ -11,7 +11,7 @@
 //! Intel's DCAP quote format, version 3.
 
 mod evidence;
-pub mod policy;
+mod policy;
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,6 @@ use dcap_qvl::QuoteCollateralV3;
 use dcap_qvl::quote::EnclaveReport;
 use dcap_qvl::verify::{QuoteVerifier, VerifiedReport};
 use evidence::Evidence;
-pub use policy::SgxPolicy;
 use sha2::{Digest, Sha256};
 use std::time::{SystemTime, UNIX_EPOCH};
 use veritee_ids::limits::{PAYLOAD_BYTES_MAX, PROTOCOL_VERSION};
@@ -44,14 +43,13 @@ const INTEL_ROOT: &str = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8
 #[derive(Clone, Debug, Default)]
 pub struct SgxOwner {
     builder: SgxBuilder,
-    policy: SgxPolicy,
 }
 
 impl SgxOwner {
-    /// With a builder and a policy of its own.
+    /// With a builder of its own.
     #[must_use]
-    pub const fn new(builder: SgxBuilder, policy: SgxPolicy) -> Self {
-        Self { builder, policy }
+    pub const fn new(builder: SgxBuilder) -> Self {
+        Self { builder }
     }
 
     /// Judges evidence at a moment, in seconds since 1970.
@@ -89,7 +87,7 @@ impl SgxOwner {
         let report = verified.report.as_sgx().ok_or(PlatformError::MalformedEvidence)?;
         accepted("quote", "signed by a key that the root certified and nobody revoked; collateral valid now");
         check_report(report, evidence.quoted, expected.measurement, accepted)?;
-        self.policy.judge(report, &verified, accepted)?;
+        policy::judge(&policy.quotes, report, &verified, accepted)?;
         fresh(policy, statement.freshness)?;
         accepted("freshness", statement.freshness.word());
         Ok(Verified {
@@ -97,6 +95,7 @@ impl SgxOwner {
             measurement: report.mr_enclave.to_vec(),
             simulated,
             freshness: statement.freshness,
+            signer: Some(report.mr_signer.to_vec()),
             start: SessionStart::Agreement { transcript: evidence.quoted.to_vec() },
         })
     }

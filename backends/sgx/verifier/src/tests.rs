@@ -1,12 +1,12 @@
 //! Evidence of a simulated platform: accepted when it is sound and the policy names it, refused by name otherwise.
 
-use crate::{SIMULATED, SgxOwner, SgxPolicy};
+use crate::{SIMULATED, SgxOwner};
 use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 use time::{Duration, OffsetDateTime};
 use veritee_ids::limits::PROTOCOL_VERSION;
 use veritee_ids::{ActivationId, Challenge, Freshness, Label};
-use veritee_platform::{Expected, PlatformError, Verified, VerifyPolicy};
+use veritee_platform::{Expected, PlatformError, QuotePolicy, Verified, VerifyPolicy};
 use veritee_sgx_image::SgxBuilder;
 use veritee_sgx_node::platform::Simulated;
 use veritee_sgx_node::platform::identity::Identity;
@@ -68,14 +68,14 @@ fn now() -> u64 {
     u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap()
 }
 
-fn judge_at(evidence: &[u8], policy: SgxPolicy, allow: &[&str], now: u64) -> Result<Verified, PlatformError> {
+fn judge_at(evidence: &[u8], quotes: QuotePolicy, allow: &[&str], now: u64) -> Result<Verified, PlatformError> {
     let allow_simulated = allow.iter().map(|word| (*word).to_owned()).collect();
-    let allowed = VerifyPolicy { allow_simulated, freshness: Vec::new() };
-    SgxOwner::new(SgxBuilder::default(), policy).verify_at(evidence, CHALLENGE, EXPECTED, &allowed, now)
+    let allowed = VerifyPolicy { allow_simulated, freshness: Vec::new(), quotes };
+    SgxOwner::new(SgxBuilder::default()).verify_at(evidence, CHALLENGE, EXPECTED, &allowed, now)
 }
 
 fn judge(evidence: &[u8]) -> Result<Verified, PlatformError> {
-    judge_at(evidence, SgxPolicy::default(), &[SIMULATED], now())
+    judge_at(evidence, QuotePolicy::default(), &[SIMULATED], now())
 }
 
 /// The refusal names this claim.
@@ -91,13 +91,13 @@ fn refused(result: Result<Verified, PlatformError>, wanted: &str) {
 fn sound_evidence_is_accepted_and_marked() {
     let verified = judge(&sound()).unwrap();
     assert!(verified.simulated);
-    assert_eq!(verified.measurement, MEASUREMENT);
+    assert_eq!((verified.measurement, verified.signer), (MEASUREMENT.to_vec(), Some(SIGNER.to_vec())));
     assert_eq!(verified.activation, ActivationId([2; 16]));
 }
 
 #[test]
 fn a_policy_that_does_not_name_simulation_refuses_it() {
-    let error = judge_at(&sound(), SgxPolicy::default(), &["native"], now()).unwrap_err();
+    let error = judge_at(&sound(), QuotePolicy::default(), &["native"], now()).unwrap_err();
     assert!(matches!(&error, PlatformError::Policy { advice, .. } if advice.contains(SIMULATED)), "{error}");
 }
 
@@ -122,12 +122,10 @@ fn the_code_and_who_signed_it_are_compared() {
     refused(judge(&of(&|enclave| enclave.attributes.0 |= 2)), "debug");
     refused(judge(&of(&|enclave| enclave.attributes.0 |= 0x10)), "attributes");
     refused(judge(&of(&|enclave| enclave.attributes.1 = 3)), "XFRM");
-    let policy =
-        |signer, version_min| SgxPolicy { signer: Some(signer), version_min, product: Some(3), ..SgxPolicy::default() };
+    let policy = |signer, version_min| QuotePolicy { signer: Some(signer), version_min, tcb: Vec::new() };
     judge_at(&sound(), policy(SIGNER, 2), &[SIMULATED], now()).unwrap();
     refused(judge_at(&sound(), policy([0; 32], 2), &[SIMULATED], now()), "signer");
     refused(judge_at(&sound(), policy(SIGNER, 3), &[SIMULATED], now()), "security version (ISVSVN)");
-    refused(judge_at(&of(&|enclave| enclave.product = 4), policy(SIGNER, 2), &[SIMULATED], now()), "product");
 }
 
 #[test]
@@ -145,7 +143,7 @@ fn collateral_must_hold_now() {
     let terms = |days| Terms { now: OffsetDateTime::now_utc() - Duration::days(40), days, ..Terms::now() };
     judge(&evidence_of(&enclave(), &terms(60))).unwrap();
     refused(judge(&evidence_of(&enclave(), &terms(30))), "collateral dates");
-    refused(judge_at(&sound(), SgxPolicy::default(), &[SIMULATED], now() + 31 * 24 * 3600), "collateral dates");
+    refused(judge_at(&sound(), QuotePolicy::default(), &[SIMULATED], now() + 31 * 24 * 3600), "collateral dates");
 }
 
 #[test]
@@ -157,14 +155,15 @@ fn a_revoked_key_is_refused() {
 fn status_and_advisories_of_the_platform_are_explicit() {
     let old = evidence_of(&enclave(), &Terms { status: "OutOfDate", advisories: &["INTEL-SA-00837"], ..Terms::now() });
     refused(judge(&old), "TCB status");
-    let accepting = |advisories: &[&str]| SgxPolicy {
-        statuses: vec!["OutOfDate".to_owned()],
-        advisories: advisories.iter().map(|id| (*id).to_owned()).collect(),
-        ..SgxPolicy::default()
+    let accepting = |words: &[&str]| QuotePolicy {
+        tcb: words.iter().map(|word| (*word).to_owned()).collect(),
+        ..QuotePolicy::default()
     };
-    refused(judge_at(&old, accepting(&[]), &[SIMULATED], now()), "advisories");
-    judge_at(&old, accepting(&["INTEL-SA-00837"]), &[SIMULATED], now()).unwrap();
-    judge(&evidence_of(&enclave(), &Terms { status: "Revoked", ..Terms::now() })).unwrap_err();
+    refused(judge_at(&old, accepting(&["INTEL-SA-00837"]), &[SIMULATED], now()), "TCB status");
+    refused(judge_at(&old, accepting(&["OutOfDate"]), &[SIMULATED], now()), "advisories");
+    judge_at(&old, accepting(&["OutOfDate", "INTEL-SA-00837"]), &[SIMULATED], now()).unwrap();
+    let revoked = evidence_of(&enclave(), &Terms { status: "Revoked", ..Terms::now() });
+    judge_at(&revoked, accepting(&["Revoked"]), &[SIMULATED], now()).unwrap_err();
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl TrustzoneBuilder {
         let path = folder.join(format!("{}.elf", order.module));
         write_changed(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
         let ports = ports(&bytes).map_err(|reason| bad(order.module, &reason))?;
-        Ok(BuiltImage { path, measurement: Vec::new(), ports, key: None })
+        Ok(BuiltImage { path, measurement: Vec::new(), ports, key: None, signer: None })
     }
 
     /// Builds the attestation service; gives its program, unsigned.
@@ -128,7 +128,8 @@ pub fn place(image: &BuiltImage, vendor: u16, freshness: Freshness) -> Result<Pl
     let content = content::place(&mut bytes, vendor, freshness).map_err(|error| bad(&module, &error.to_string()))?;
     let path = image.path.with_extension(format!("{}.elf", content.uuid));
     write_changed(&path, &bytes).map_err(system(format!("write {}", path.display())))?;
-    let image = BuiltImage { path, measurement: content.hash.to_vec(), ports: image.ports.clone(), key: None };
+    let image =
+        BuiltImage { path, measurement: content.hash.to_vec(), ports: image.ports.clone(), key: None, signer: None };
     Ok(Placed { image, content })
 }
 

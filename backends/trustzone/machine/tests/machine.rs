@@ -73,6 +73,7 @@ fn judge(evidence: &[u8], node: &Made, vendor: u16, challenge: u8) -> Result<(),
     let policy = VerifyPolicy {
         allow_simulated: vec!["trustzone-simulated".to_owned()],
         freshness: vec![Freshness::SoftwarePrng, Freshness::HardwareRng],
+        ..VerifyPolicy::default()
     };
     let judged = owner.verify(evidence, Challenge([challenge; 16]), expected, &policy);
     judged.map(drop).map_err(|error| error.to_string())

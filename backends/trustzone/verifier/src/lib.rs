@@ -123,6 +123,7 @@ fn judge(
         measurement: measurement.to_vec(),
         simulated: properties.simulated,
         freshness: statement.freshness,
+        signer: None,
         start: SessionStart::Symmetric { known, cipher: CipherId::Aes128Gcm },
     })
 }

@@ -55,7 +55,7 @@ fn verify(
     evidence: &[u8], (expected, credential): (&Secret, &Credential), allow: &[&str],
 ) -> Result<Verified, PlatformError> {
     let allow_simulated = allow.iter().map(|name| (*name).to_owned()).collect();
-    let policy = VerifyPolicy { allow_simulated, freshness: vec![Freshness::SoftwarePrng] };
+    let policy = VerifyPolicy { allow_simulated, freshness: vec![Freshness::SoftwarePrng], ..VerifyPolicy::default() };
     let expected = Expected { measurement: &MEASUREMENT, key: Some(expected), credential: Some(credential) };
     TrustzoneOwner::default().verify(evidence, CHALLENGE, expected, &policy)
 }
@@ -111,7 +111,11 @@ fn emulated_nodes_and_their_freshness_must_be_allowed_by_name() {
         matches!(&error, PlatformError::Policy { advice, .. } if advice.contains("trustzone-simulated")),
         "{error}"
     );
-    let policy = VerifyPolicy { allow_simulated: vec!["trustzone-simulated".to_owned()], freshness: Vec::new() };
+    let policy = VerifyPolicy {
+        allow_simulated: vec!["trustzone-simulated".to_owned()],
+        freshness: Vec::new(),
+        ..VerifyPolicy::default()
+    };
     let key = key(5, 9);
     let expected = Expected { measurement: &MEASUREMENT, key: Some(&key), credential: Some(&credential) };
     let error = TrustzoneOwner::default().verify(&sound, CHALLENGE, expected, &policy).unwrap_err();

@@ -18,6 +18,7 @@ pub(crate) fn verified(simulated: bool) -> Verified {
         measurement: vec![0xaa; 32],
         simulated,
         freshness: Freshness::HardwareRng,
+        signer: None,
         start: SessionStart::Agreement { transcript: Vec::new() },
     }
 }

@@ -76,8 +76,11 @@ async fn other_challenge(rig: &Rig) -> Result<String> {
         *first ^= 1;
     }
     let expected = Expected { measurement: &measurement, ..rig.expected() };
-    let policy =
-        VerifyPolicy { allow_simulated: vec![rig.platform.name().to_owned(), simulated(rig)], freshness: Vec::new() };
+    let policy = VerifyPolicy {
+        allow_simulated: vec![rig.platform.name().to_owned(), simulated(rig)],
+        freshness: Vec::new(),
+        ..VerifyPolicy::default()
+    };
     let other = rig.platform.verify(&old.bytes, old.challenge, expected, &policy);
     ensure!(other.is_err(), "evidence of another image is accepted");
     Ok(error.to_string())

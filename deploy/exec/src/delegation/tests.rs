@@ -33,6 +33,7 @@ fn file(signer: &OwnerIdentity, delegator: &OwnerIdentity) -> DelegationFile {
         delegation: hex(&delegator.delegate(&grant)),
         allow: vec!["native".to_owned()],
         freshness: Vec::new(),
+        quotes: Default::default(),
         nodes: [("desk".to_owned(), node)].into(),
         modules: Default::default(),
         connections: Vec::new(),

@@ -89,7 +89,11 @@ impl Subject for Enclave {
     /// Through the owner's verifier, under the challenge that the transcript states.
     fn transcript(&self, evidence: &[u8]) -> Vec<u8> {
         let (statement, _) = Transcript::decode_front(evidence).expect("a transcript");
-        let policy = VerifyPolicy { allow_simulated: vec![SIMULATED.to_owned()], freshness: Vec::new() };
+        let policy = VerifyPolicy {
+            allow_simulated: vec![SIMULATED.to_owned()],
+            freshness: Vec::new(),
+            ..VerifyPolicy::default()
+        };
         let challenge = Challenge(statement.challenge.0);
         let measurement = self.measurement.as_ref().expect("it loaded");
         let expected = Expected { measurement, key: None, credential: None };

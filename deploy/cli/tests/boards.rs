@@ -107,6 +107,7 @@ fn an_application_with_drivers_lives_from_up_to_down() {
         until("the light", || kitchen.light() == (count % 2 == 1));
     }
     assert_eq!(application.verb(&["request", "count"]).said().ok().trim(), "0300000001");
+    application.tells_evidence("counter", &application.status());
     assert_eq!(application.verb(&["request", "state"]).said().ok().trim(), "0300000001");
 
     application.verb(&["down"]).said().ok();

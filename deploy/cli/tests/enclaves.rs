@@ -168,25 +168,9 @@ fn a_sealed_state_comes_back_and_an_old_one_is_refused() {
 
 /// While the module works, and without disturbing it.
 fn evidence_is_told_in_standard_forms(application: &Application<'_>, status: &support::Status) {
-    let file = application.file().display().to_string();
-    let told = |module: &str, form: &str| {
-        let words = ["evidence", module, "--as", form, "--output", "json", "--file", &file];
-        application.stage.tool(OWNER, &words).said().json()
-    };
-    for (module, platform) in [("led", "sgx"), ("button", "native")] {
-        let told = told(module, "ear");
-        assert_eq!(told["token"].as_str().unwrap().split('.').count(), 3, "a JWT");
-        assert_eq!(told["key"]["crv"], "Ed25519");
-        let result = &told["claims"]["submods"][module];
-        assert_eq!(result["ear_status"], "contraindicated", "nothing protects it here");
-        let claims = (&result["ear_attester_claims"], &result["ear_verifier_claims"]);
-        assert_eq!(claims.0["veritee_measurement"], status.module(module)["measurement"]);
-        assert_eq!(claims.0["veritee_activation"], status.module(module)["activation"]);
-        assert_eq!((&claims.1["veritee_platform"], &claims.1["veritee_simulated"]), (&platform.into(), &true.into()));
+    for module in ["led", "button"] {
+        application.tells_evidence(module, status);
     }
-    // 61 and 18, the tags of a CWT and of COSE.
-    let token = told("led", "eat")["token"].as_str().unwrap().to_owned();
-    assert!(token.starts_with("2D3Sh"), "{}", &token[..20]);
-    let unknown = application.stage.tool(OWNER, &["evidence", "lead", "--file", &file]).said();
+    let unknown = application.patient(&["evidence", "lead"]);
     assert!(unknown.code == 2 && unknown.err.contains("there is: button, led"), "{}", unknown.err);
 }

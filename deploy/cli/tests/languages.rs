@@ -3,21 +3,22 @@
 
 mod support;
 
-use support::{Application, OWNER, Stage, source};
+use support::{Application, OWNER, Stage, enclaves_run, source};
 
 /// A gateway: its name, language and folder. Each has a name of its own: images of one name would overwrite each other in the folder that
 /// the tests share.
 const GATEWAYS: [(&str, &str, &str); 2] = [("gateway", "rust", "gateway"), ("gateway_c", "c", "gateway_c")];
 
-/// The smart home on one node, with the owner in the place of the sensor.
-fn home((name, language, folder): (&str, &str, &str), deadline: &str) -> String {
+/// The smart home on two nodes, with the owner in the place of the sensor.
+fn home((name, language, folder): (&str, &str, &str), server: &str, deadline: &str) -> String {
     let source = |module: &str| source(&format!("examples/smart-home/{module}"));
     format!(
         "application: smart-home
 nodes:
   house: {{ platform: native }}
+  server: {{ platform: {server} }}
 modules:
-  hub: {{ node: house, source: {{ rust: {hub:?} }} }}
+  hub: {{ node: server, source: {{ rust: {hub:?} }} }}
   {name}: {{ node: house, source: {{ {language}: {gateway:?} }} }}
   thermostat: {{ node: house, source: {{ rust: {thermostat:?} }} }}
   light_switch: {{ node: house, source: {{ rust: {light:?} }} }}
@@ -32,7 +33,7 @@ connections:
   - {{ name: light, from: {name}.light, to: light_switch.light }}
   - {{ name: lit, from: light_switch.lit, to: {name}.lit }}
 policy:
-  allow: [native]
+  allow: [native, sgx-simulated]
 ",
         gateway = source(folder),
         hub = source("hub"),
@@ -54,9 +55,12 @@ fn now(application: &Application<'_>) -> (String, [u64; 3]) {
 
 /// Plays a home; gives what was seen after each step.
 fn play(gateway: (&str, &str, &str)) -> Vec<(String, [u64; 3])> {
-    let stage = Stage::with_nodes(&["house"]);
-    let application = stage.application(OWNER, "app", &home(gateway, ""));
+    let stage = Stage::with_nodes(&["house", "server"]);
+    // The hub is an enclave, as in the example, where there can be one.
+    let server = if enclaves_run(&stage) { "sgx" } else { "native" };
+    let application = stage.application(OWNER, "app", &home(gateway, server, ""));
     application.up().ok();
+    assert_eq!(application.status().module("hub")["platform"], server);
     let mut seen = Vec::new();
     let mut rule = |application: &Application<'_>| {
         application.patient(&["call", &format!("{}.rule", gateway.0)]).ok();
@@ -96,8 +100,8 @@ fn the_gateway_in_c_does_what_the_one_in_rust_does() {
 #[test]
 fn a_silent_sensor_stops_the_heating_in_both() {
     for gateway in GATEWAYS {
-        let stage = Stage::with_nodes(&["house"]);
-        let application = stage.application(OWNER, "app", &home(gateway, ", deadline: 1s"));
+        let stage = Stage::with_nodes(&["house", "server"]);
+        let application = stage.application(OWNER, "app", &home(gateway, "native", ", deadline: 1s"));
         application.up().ok();
         say(&application, "temperature", "9600");
         // Whether the rule was quick enough to heat first or not: the silence is told once, and nothing heats then.

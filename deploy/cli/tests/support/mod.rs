@@ -275,7 +275,7 @@ impl Application<'_> {
     pub fn verb(&self, words: &[&str]) -> Tool {
         let tool = self.stage.tool(self.owner, words);
         match words.first() {
-            Some(&("call" | "output" | "request" | "disable")) => tool.arg("--file").arg(self.file()),
+            Some(&("call" | "output" | "request" | "disable" | "evidence")) => tool.arg("--file").arg(self.file()),
             _ => tool.arg(self.file()),
         }
     }
@@ -347,6 +347,26 @@ impl Application<'_> {
         self.up().ok();
         let (before, now) = (status.module(module).clone(), self.status().module(module).clone());
         assert!(now["activation"] != before["activation"] && now["lifecycle"] == "active", "{before} {now}");
+    }
+
+    /// What is attested of a module of a simulated platform is told in the standard forms, and is what its status says.
+    pub fn tells_evidence(&self, module: &str, status: &Status) {
+        let told = |form: &str| self.patient(&["evidence", module, "--as", form, "--output", "json"]).json();
+        let (ear, status) = (told("ear"), status.module(module));
+        assert_eq!(ear["token"].as_str().unwrap().split('.').count(), 3, "a JWT");
+        assert_eq!(ear["key"]["crv"], "Ed25519");
+        let result = &ear["claims"]["submods"][module];
+        assert_eq!(result["ear_status"], "contraindicated", "nothing protects it here");
+        let claims = (&result["ear_attester_claims"], &result["ear_verifier_claims"]);
+        assert_eq!(claims.0["veritee_measurement"], status["measurement"]);
+        assert_eq!(claims.0["veritee_activation"], status["activation"]);
+        assert_eq!(
+            (&claims.1["veritee_platform"], &claims.1["veritee_simulated"]),
+            (&status["platform"], &true.into())
+        );
+        // 61 and 18, the tags of a CWT and of COSE.
+        let token = told("eat")["token"].as_str().unwrap().to_owned();
+        assert!(token.starts_with("2D3Sh"), "{}", &token[..20]);
     }
 
     /// Number, epoch and rows of every connection change only when they must: the journal's lines.

@@ -23,7 +23,7 @@ pub(crate) fn run(example: &str, duration: &str) -> Result<()> {
         .arg(&descriptor)
         .args(without_enclaves(&descriptor)?)
         .args(["--for", duration])
-        .env("VERITEE_TRUSTZONE_CACHE", setup::PACKAGES)
+        .env("VERITEE_TRUSTZONE_CACHE", xtask::PACKAGES)
         .status()
         .context("cannot start veritee")?;
     if !status.success() {

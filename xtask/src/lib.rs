@@ -5,3 +5,6 @@
 pub mod metadata;
 pub mod source;
 pub mod stage;
+
+/// Where Debian's OP-TEE and kernel are kept for tests and the demonstration.
+pub const PACKAGES: &str = "target/test-images/machine";

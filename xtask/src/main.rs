@@ -89,6 +89,7 @@ fn run() -> Result<()> {
         Task::Test => Stages::run(|stages| {
             stages.stage("set up", set_up)?;
             stages.stage("test", tests)?;
+            stages.stage("others", others)?;
             stages.stage("trustzone", trustzone)
         }),
         Task::Demo { duration, example } => demo::run(&example, &duration),
@@ -121,6 +122,7 @@ fn ci() -> Result<()> {
         stages.stage("bare metal", bare_metal)?;
         stages.stage("sizes", || sizes("text", false))?;
         stages.stage("test", tests)?;
+        stages.stage("others", others)?;
         stages.stage("trustzone", trustzone)
     })
 }
@@ -148,13 +150,24 @@ fn sizes(output: &str, accept: bool) -> Result<()> {
 
 fn format() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["fmt", "--all", "--check", "--manifest-path", "examples/Cargo.toml"])
+    let others = [EXAMPLES, MONITOR, EAR, FUZZ];
+    others.iter().try_for_each(|manifest| cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]))
 }
+
+/// Workspaces of their own: what users copy, what runs without an operating system, and what brings crates that no product
+/// may depend on.
+const EXAMPLES: &str = "examples/Cargo.toml";
+const MONITOR: &str = "backends/trustzone/monitor/Cargo.toml";
+const EAR: &str = "testkit/ear/Cargo.toml";
+const FUZZ: &str = "fuzz/Cargo.toml";
 
 /// Without and with what is off by default: code for hardware that this machine may not have compiles all the same.
 fn clippy() -> Result<()> {
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet"];
     cargo(&[&clippy, NONE, &["--", "-D", "warnings"]].concat())?;
+    let monitor =
+        ["clippy", "--manifest-path", MONITOR, "--target-dir", OTHERS, "--all-targets", "--locked", "--quiet"];
+    cargo(&[&monitor, &["--", "-D", "warnings"][..]].concat())?;
     cargo(&[&clippy, FEATURES, &["--", "-D", "warnings"]].concat())
 }
 
@@ -181,7 +194,26 @@ fn tests() -> Result<()> {
     cargo(&[&test, FEATURES, without].concat())?;
     let documented = ["--package", "veritee", "--package", "veritee-harness", "--package", "veritee-node-client"];
     cargo(&[&["test", "--doc", "--locked", "--quiet"], &documented[..]].concat())?;
-    cargo(&["test", "--manifest-path", "examples/Cargo.toml", "--lib", "--locked", "--quiet"])
+    cargo(&["test", "--manifest-path", EXAMPLES, "--lib", "--locked", "--quiet"])?;
+    test_other(MONITOR)
+}
+
+/// Tests what is no part of the workspace.
+fn test_other(manifest: &str) -> Result<()> {
+    cargo(&["test", "--manifest-path", manifest, "--target-dir", OTHERS, "--lib", "--locked", "--quiet"])
+}
+
+/// Where workspaces of their own are built.
+const OTHERS: &str = "target/others";
+
+/// Attestation results in the eyes of another implementation, and the fuzz targets with inputs that are drawn here.
+fn others() -> Result<()> {
+    test_other(EAR)?;
+    if !setup::is_installed("c++") {
+        println!("skipped: the fuzz targets, which need a compiler for C++. Install with: apt install g++");
+        return Ok(());
+    }
+    test_other(FUZZ)
 }
 
 /// What emulated machines with OP-TEE show, where they can be had.
@@ -189,7 +221,7 @@ fn trustzone() -> Result<()> {
     if !setup::trustzone()? {
         return Ok(());
     }
-    let cache = source::root()?.join(setup::PACKAGES);
+    let cache = source::root()?.join(xtask::PACKAGES);
     let variables = [("VERITEE_TEST_TRUSTZONE", OsStr::new("1")), ("VERITEE_TRUSTZONE_CACHE", cache.as_os_str())];
     cargo_with(&["test", "--locked", "--quiet", "--package", "veritee-trustzone-machine", "--tests"], &variables)?;
     cargo_with(&["test", "--locked", "--quiet", "--package", "veritee-cli", "--test", "trustzone"], &variables)

@@ -1,6 +1,7 @@
 //! What a machine needs beside cargo.
 
 use anyhow::Result;
+use xtask::PACKAGES;
 use xtask::stage::output;
 
 /// The target on which modules are checked to need no operating system.
@@ -11,18 +12,26 @@ pub(crate) const TRUSTZONE: [&str; 2] = ["aarch64-unknown-none-softfloat", "aarc
 
 /// Installs missing Rust targets. Without rustup, or without a network, says what is skipped.
 pub(crate) fn targets() -> Result<()> {
-    if has_target(BARE_METAL)? {
-        return Ok(());
-    }
-    match output("rustup", &["target", "add", BARE_METAL]) {
-        Ok(_) => println!("installed the Rust target {BARE_METAL}"),
-        Err(_) => println!(
-            "skipped: the Rust target {BARE_METAL} cannot be installed here; modules are built, but not checked to need \
-             no operating system. Install it with: rustup target add {BARE_METAL}"
-        ),
+    for (target, without) in TARGETS {
+        if has_target(target)? {
+            continue;
+        }
+        match output("rustup", &["target", "add", target]) {
+            Ok(_) => println!("installed the Rust target {target}"),
+            Err(_) => println!(
+                "skipped: the Rust target {target} cannot be installed here; {without}. Install it with: rustup target add {target}"
+            ),
+        }
     }
     Ok(())
 }
+
+/// All targets beside this machine's own, and what is missing without each.
+const TARGETS: [(&str, &str); 3] = [
+    (BARE_METAL, "modules are built, but not checked to need no operating system"),
+    (TRUSTZONE[0], "trusted applications are neither built nor tested"),
+    (TRUSTZONE[1], "there are no emulated TrustZone machines"),
+];
 
 /// Gets what emulated TrustZone machines need: targets, QEMU, Debian's OP-TEE and kernel for arm64. Says in one line what is missing
 /// otherwise; gives whether there can be such machines.
@@ -54,9 +63,6 @@ pub(crate) fn trustzone() -> Result<bool> {
         }
     }
 }
-
-/// Where Debian's OP-TEE and kernel are kept for tests and the demonstration.
-pub(crate) const PACKAGES: &str = "target/test-images/machine";
 
 /// Debian packages of emulated machines, with the program that shows that each is there.
 const MACHINES: [(&str, &str); 3] =
@@ -98,7 +104,7 @@ fn install(wanted: &[(&str, &str)]) {
 }
 
 /// Whether a program is in the search path, or where the system keeps those of its administrator.
-fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/sbin:/usr/sbin");
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())

@@ -358,6 +358,9 @@ pub(crate) enum NodeVerb {
         /// The folder that `veritee provider enrol --platform trustzone` wrote, for an emulated machine with `--simulated`.
         #[arg(long)]
         provided: PathBuf,
+        /// A folder with Debian's packages for arm64: optee-os, optee-os-dev, linux-image-cloud-arm64; without it they are fetched.
+        #[arg(long, env = "VERITEE_PACKAGES", hide_env_values = true)]
+        packages: Option<PathBuf>,
     },
     /// Switches an emulated machine on, until Ctrl-C; prints its address, fingerprint and a one-time token.
     Start {

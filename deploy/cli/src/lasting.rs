@@ -27,6 +27,8 @@ pub(crate) struct Wish {
     pub(crate) kind: Kind,
     /// The folder that the provider wrote.
     pub(crate) provided: PathBuf,
+    /// Where packages are, if not at the mirror.
+    pub(crate) packages: Option<PathBuf>,
 }
 
 /// The name of the attestation service's file, as cores ask for it.
@@ -65,7 +67,7 @@ pub(crate) async fn init(wish: Wish, printer: &Printer) -> Result<()> {
     }
     let (talk, folder, kind) = (printer.clone(), wish.folder.clone(), wish.kind);
     spawn_blocking(move || match kind {
-        Kind::Qemu => emulated(&folder, &board, &talk),
+        Kind::Qemu => emulated(&folder, &board, wish.packages.as_deref(), &talk),
         Kind::Board => for_board(&folder, &board, &talk),
     })
     .await??;
@@ -77,8 +79,8 @@ pub(crate) async fn init(wish: Wish, printer: &Printer) -> Result<()> {
     Ok(())
 }
 
-fn emulated(folder: &Path, board: &MachineBoard, printer: &Printer) -> Result<()> {
-    let parts = Parts::get(printer)?;
+fn emulated(folder: &Path, board: &MachineBoard, packages: Option<&Path>, printer: &Printer) -> Result<()> {
+    let parts = Parts::get(packages, printer)?;
     parts.make(folder, board, "[log]\nfilter = \"info\"\n", DISK_MIB)?;
     write_new(&folder.join(SECRET), board.secret.as_bytes())?;
     Ok(())

@@ -27,10 +27,11 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Gets the packages and builds the programs. What was got or built before is used again.
-    pub(crate) fn get(printer: &Printer) -> Result<Self> {
+    /// Gets the packages, from a folder or from the mirror, and builds the programs. What was got or built before is used again.
+    pub(crate) fn get(folder: Option<&Path>, printer: &Printer) -> Result<Self> {
         let talk = |line: &str| printer.doing("machines", line);
-        let packages = packages(&talk).context("emulated TrustZone machines need Debian's OP-TEE and kernel")?;
+        let packages =
+            packages(folder, &talk).context("emulated TrustZone machines need Debian's OP-TEE and kernel")?;
         let framework = framework()?;
         let target = framework.join("target");
         let programs = Builder { framework: &framework, target: &target, talk: &talk }.programs()?;
@@ -57,17 +58,17 @@ impl Parts {
     }
 }
 
-/// Packages of `VERITEE_PACKAGES`, else of the cache, else from the mirror of this machine. The cache is the folder that
+/// Packages of the folder, else of the cache, else from the mirror of this machine. The cache is the folder that
 /// `VERITEE_TRUSTZONE_CACHE` names, or the user's.
-fn packages(talk: &dyn Fn(&str)) -> Result<Packages> {
+fn packages(folder: Option<&Path>, talk: &dyn Fn(&str)) -> Result<Packages> {
     let cache = std::env::var_os("VERITEE_TRUSTZONE_CACHE").map(PathBuf::from).or_else(|| {
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?;
         Some(cache.join("veritee/trustzone"))
     });
     let cache = cache.context("this user has no home, hence no cache for packages")?;
-    Ok(match std::env::var_os("VERITEE_PACKAGES") {
-        Some(folder) => Packages::from_folder(Path::new(&folder), &cache)?,
+    Ok(match folder {
+        Some(folder) => Packages::from_folder(folder, &cache)?,
         None => Packages::fetch(&cache, talk)?,
     })
 }
@@ -128,7 +129,8 @@ impl Machines {
             return Ok(());
         }
         let talk = printer.clone();
-        let parts = spawn_blocking(move || Parts::get(&talk)).await??;
+        let packages = std::env::var_os("VERITEE_PACKAGES").map(PathBuf::from);
+        let parts = spawn_blocking(move || Parts::get(packages.as_deref(), &talk)).await??;
         let folder = folder.to_owned();
         let mut made = Vec::new();
         for (node, board) in &self.boards {

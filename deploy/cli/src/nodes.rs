@@ -16,8 +16,8 @@ use veritee_node_protocol::{Request, Response};
 pub(crate) async fn obey(verb: NodeVerb, printer: &Printer) -> Result<Exit> {
     let home = Home::of_user();
     match verb {
-        NodeVerb::Init { folder, platform: _, machine, provided } => {
-            lasting::init(lasting::Wish { folder, kind: machine, provided }, printer).await?;
+        NodeVerb::Init { folder, platform: _, machine, provided, packages } => {
+            lasting::init(lasting::Wish { folder, kind: machine, provided, packages }, printer).await?;
         }
         NodeVerb::Start { folder, port } => lasting::start(folder, port, printer).await?,
         NodeVerb::Add { name, address, fingerprint, token } => {

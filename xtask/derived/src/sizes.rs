@@ -14,6 +14,7 @@ use veritee_native_image::NativeBuilder;
 use veritee_platform::{BuildOrder, BuiltImage, Language, PlatformError};
 use veritee_sgx_image::SgxBuilder;
 use veritee_trustzone_image::TrustzoneBuilder;
+use veritee_trustzone_machine::Packages;
 use xtask::metadata::{Metadata, Package};
 use xtask::source::{code_lines, files, is_test};
 
@@ -21,6 +22,8 @@ use xtask::source::{code_lines, files, is_test};
 const SNAPSHOT: &str = "docs/sizes.json";
 /// The template module: the alarm of `veritee new`.
 const TEMPLATE: &str = "deploy/cli/template";
+/// What nobody can accept: own lines that a module may have to trust on a platform.
+const LIMITS: [(&str, usize); 3] = [("sancus", 800), ("sgx", 3500), ("trustzone", 3000)];
 /// Growth of an image that is not worth a word, in bytes: compilers differ.
 const IMAGE_SLACK: u64 = 2048;
 
@@ -64,8 +67,15 @@ pub(crate) fn run(output: &str, accept: bool) -> Result<()> {
     }
     match output {
         "json" => println!("{}", serde_json::to_string_pretty(&sizes)?),
-        "text" => sizes.iter().for_each(|(platform, sizes)| print(platform, sizes)),
+        "text" => {
+            sizes.iter().for_each(|(platform, sizes)| print(platform, sizes));
+            println!("{}", optee());
+        }
         other => bail!("unknown form {other:?}; there are: text, json"),
+    }
+    for (platform, limit) in LIMITS {
+        let lines = sizes.get(platform).map_or(0, |sizes| sizes.own_lines);
+        anyhow::ensure!(lines <= limit, "{platform} has {lines} own lines, and may have {limit}");
     }
     if accept {
         fs::write(SNAPSHOT, serde_json::to_string_pretty(&sizes)? + "\n")?;
@@ -79,6 +89,16 @@ pub(crate) fn run(output: &str, accept: bool) -> Result<()> {
         bail!("{}; if it must be, say why in the commit and run `cargo xtask sizes --accept`", growth.join("; "));
     }
     Ok(())
+}
+
+/// OP-TEE's core, which modules on TrustZone trust too: Debian's binary, as emulated machines have it.
+fn optee() -> String {
+    let cache = Path::new(xtask::PACKAGES);
+    let core = Packages::from_folder(&cache.join("packages"), cache).and_then(|packages| {
+        let (_, core) = packages.core()?;
+        Ok(format!("optee-core: not our own; version {}, a binary of {} bytes", packages.optee_version, core.len()))
+    });
+    core.unwrap_or_else(|error| format!("optee-core: not our own, and not here ({error})"))
 }
 
 fn print(platform: &str, sizes: &Sizes) {

@@ -257,7 +257,7 @@ fn release() -> Result<String, MachineError> {
     let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     name.map(|name| name.trim_matches('"').to_owned()).ok_or_else(|| MachineError::Missing {
         what: "packages".to_owned(),
-        reason: "this is no Debian; use --packages".to_owned(),
+        reason: format!("this is no Debian; {FOLDER}"),
     })
 }
 
@@ -265,7 +265,7 @@ fn release() -> Result<String, MachineError> {
 fn sources(etc: &Path, release: &str) -> Result<String, MachineError> {
     let (uri, signed) = own_source(etc, release).ok_or_else(|| MachineError::Missing {
         what: "packages".to_owned(),
-        reason: format!("apt has no source of {release} to follow; use --packages"),
+        reason: format!("apt has no source of {release} to follow; {FOLDER}"),
     })?;
     let mut suites = vec![release];
     suites.extend(SUITES.iter().filter(|suite| **suite != release));
@@ -331,6 +331,9 @@ fn plain(version: &str) -> String {
     version.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '.' }).collect()
 }
 
+/// What to do where packages cannot be fetched.
+const FOLDER: &str =
+    "set VERITEE_PACKAGES to a folder with Debian's optee-os, optee-os-dev and linux-image-cloud-arm64 for arm64";
 const DONE: &str = "complete";
 
 #[cfg(test)]

@@ -114,8 +114,8 @@ const fn power(function: u32, registers: [u64; 4]) -> NormalCall {
         SYSTEM_OFF => return NormalCall::PowerOff,
         SYSTEM_RESET => return NormalCall::Reset,
         PSCI_FEATURES => match self::function(registers[1]) {
-            PSCI_VERSION | CPU_OFF | CPU_ON_32 | CPU_ON_64 | AFFINITY_INFO_32 | AFFINITY_INFO_64 | MIGRATE_INFO_TYPE
-            | SYSTEM_OFF | SYSTEM_RESET | PSCI_FEATURES | SMCCC_VERSION => 0,
+            PSCI_VERSION | CPU_OFF | CPU_ON_32 | CPU_ON_64 | AFFINITY_INFO_32 | AFFINITY_INFO_64
+            | MIGRATE_INFO_TYPE | SYSTEM_OFF | SYSTEM_RESET | PSCI_FEATURES | SMCCC_VERSION => 0,
             _ => NOT_SUPPORTED,
         },
         _ => NOT_SUPPORTED,

@@ -11,7 +11,8 @@ mod attacker {
     use core::arch::{asm, global_asm};
     use monitor::calls::NOT_SUPPORTED;
     use monitor::memory::{
-        FLASH, GIC_REDISTRIBUTOR, NORMAL_RAM, NORMAL_UART, PAYLOAD, SECURE_GPIO, SECURE_RAM, SECURE_RAM_BYTES, SECURE_UART,
+        FLASH, GIC_REDISTRIBUTOR, NORMAL_RAM, NORMAL_UART, PAYLOAD, SECURE_GPIO, SECURE_RAM, SECURE_RAM_BYTES,
+        SECURE_UART,
     };
 
     global_asm!(

@@ -113,7 +113,7 @@ pub(crate) fn report_text(report: &Report) -> String {
         let marks = match (module.attested, module.driver, module.simulated) {
             (false, ..) => "not attested",
             _ if module.lifecycle == "disabled" => "disabled",
-            (true, true, true) => "driver, simulated",
+            (true, true, true) => "driver, unprotected or simulated",
             (true, true, false) => "driver",
             (true, false, true) => "attested, unprotected or simulated",
             (true, false, false) => "attested",

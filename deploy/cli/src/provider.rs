@@ -77,6 +77,9 @@ fn enrol(
     }
     let firmware = out.join(FIRMWARE);
     std::fs::copy(&built.firmware, &firmware).with_context(|| format!("cannot write {}", firmware.display()))?;
+    if bare {
+        printer.warn("a board without the board profile: its firmware can read modules' secrets, change their keys and move devices");
+    }
     let provider = store.home().identity()?.fingerprint().to_string();
     let value = serde_json::json!({
         "board": board, "node": node, "firmware": firmware, "secret": secret, "provider": provider, "drivers": drivers,

@@ -124,6 +124,33 @@ fn an_application_with_drivers_lives_from_up_to_down() {
 }
 
 #[test]
+fn a_bare_board_is_accepted_by_name_and_with_a_warning() {
+    if !can_build("a_bare_board_is_accepted_by_name_and_with_a_warning") {
+        return;
+    }
+    let mut stage = Stage::new();
+    let kitchen = Kitchen::build_bare(&mut stage, &["led"]);
+    kitchen.welcome(&stage, OWNER);
+    let application = lamp_of(&stage, OWNER, "lamp");
+    let refused = |policy: &str, words: &str| {
+        application.describe(&lamp("lamp").replace("{ allow: [sancus-simulated] }", policy));
+        let said = application.up();
+        assert!(said.code == 4 && said.err.contains(words), "{}: {}", said.code, said.err);
+    };
+    refused("{ allow: [sancus-simulated] }", "boards without the board profile");
+    refused("{ allow: [sancus-bare] }", "emulated Sancus boards");
+    refused("{ allow: [sancus-simulated, sancus-bare] }", "activation ids from none");
+    let policy = "{ allow: [sancus-simulated, sancus-bare], freshness: [none] }";
+    application.describe(&lamp("lamp").replace("{ allow: [sancus-simulated] }", policy));
+    let said = application.up();
+    assert!(said.err.contains("! switch: this board lacks the board profile: its firmware can read"), "{}", said.err);
+    said.ok();
+    assert_eq!(application.status().module("switch")["simulated"], true, "unprotected");
+    wish(&kitchen, &application, true);
+    application.verb(&["down"]).said().ok();
+}
+
+#[test]
 fn a_delegate_reaches_no_module_of_a_board() {
     if !can_build("a_delegate_reaches_no_module_of_a_board") {
         return;

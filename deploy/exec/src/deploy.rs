@@ -279,6 +279,9 @@ pub(crate) async fn attest(place: Place<'_>, state: &State) -> Result<Desks, Exe
             if desk.attested.simulated { " (unprotected or simulated)" } else { "" },
             hex(desk.attested.measurement.get(..8).unwrap_or_default()),
         ));
+        if let Some(caveat) = desk.attested.caveat {
+            place.talk.warn(&format!("{module}: {caveat}"));
+        }
         desks.insert(module.clone(), desk);
     }
     Ok(desks)

@@ -38,6 +38,8 @@ pub struct Attested {
     pub freshness: Freshness,
     /// Who signed its image, where evidence says so.
     pub signer: Option<Vec<u8>>,
+    /// What is not guaranteed although it was accepted.
+    pub caveat: Option<&'static str>,
     /// A driver: its provider judged its evidence, and states this.
     pub by_provider: bool,
 }
@@ -90,14 +92,14 @@ impl Desk {
     ) -> Result<Self, ExecError> {
         let (challenge, evidence) = attest(node, &name).await?;
         let verified = platform.verify(&evidence, challenge, expected, policy);
-        let Verified { activation, measurement, simulated, freshness, signer: signed_by, start } =
+        let Verified { activation, measurement, simulated, freshness, signer: signed_by, caveat, start } =
             verified.map_err(|source| ExecError::Evidence { module: name.module.clone(), source })?;
         let session = match start {
             SessionStart::Agreement { transcript } => agree_with(node, &name, &transcript, signer).await?,
             SessionStart::Symmetric { known, cipher } => known.session(cipher),
         };
         let attested =
-            Attested { activation, measurement, simulated, freshness, signer: signed_by, by_provider: false };
+            Attested { activation, measurement, simulated, freshness, signer: signed_by, caveat, by_provider: false };
         let covers = delegation_of(signer).map(|delegation| (delegation.epoch_first, delegation.epoch_last));
         let peer = Peer::Module(Box::new(session));
         Ok(Self { node: node.clone(), name, attested, handle: HANDLE, covers, peer })
@@ -128,6 +130,7 @@ impl Desk {
             simulated: granted.simulated,
             freshness: Freshness::try_from(granted.freshness).unwrap_or(Freshness::None),
             signer: None,
+            caveat: None,
             by_provider: true,
         };
         let handle = ApplicationHandle(granted.handle);

@@ -196,8 +196,8 @@ impl Descriptor {
 
     fn check_policy(&self, platforms: &[&str], problems: &mut Problems) {
         for allowed in &self.policy.allow {
-            let known = |platform: &&str| allowed == *platform || allowed.strip_suffix("-simulated") == Some(*platform);
-            if !platforms.iter().any(known) {
+            let lesser = ["-simulated", "-bare"].iter().find_map(|suffix| allowed.strip_suffix(suffix));
+            if !platforms.contains(&lesser.unwrap_or(allowed)) {
                 problems.unknown("policy", "platform", allowed, platforms.iter().copied());
             }
         }

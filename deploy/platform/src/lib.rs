@@ -152,6 +152,8 @@ pub struct Verified {
     pub freshness: Freshness,
     /// Who signed the image, where the evidence says so.
     pub signer: Option<Vec<u8>>,
+    /// What is not guaranteed although the policy accepted it, if people are to be told.
+    pub caveat: Option<&'static str>,
     /// How a session starts from here.
     pub start: SessionStart,
 }

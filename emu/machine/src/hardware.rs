@@ -505,7 +505,9 @@ impl Bus for Hardware {
 
     #[inline(always)]
     fn settled(&mut self, address: u16, value: u16, next: u16) {
-        if address >= self.rom.start {
+        // Under the board profile the fetch is not disturbed: the word would be the first but one of whatever is entered next,
+        // of a module, too.
+        if address >= self.rom.start && !self.strict {
             let hidden = self.violated || self.unit.forbids(Access::read(address), false);
             if !hidden {
                 self.disturbed = Some((next.wrapping_add(2), value));

@@ -1,7 +1,7 @@
 //! Each rule of the board profile, against firmware that breaks it; and the board's devices.
 
 use veritee_machine::{Board, Breach, Cause, Config, Event, Generation, Kinds, Profile, Stop};
-use veritee_msp430::alu::Operation::{Add, Mov};
+use veritee_msp430::alu::Operation::{Add, Cmp, Mov};
 use veritee_msp430::assembler::Assembler;
 use veritee_msp430::assembler::Operand::{Absolute, Immediate, Register};
 
@@ -66,6 +66,25 @@ fn writes_to_stage_zero_and_the_reset_vector_are_dropped_and_reset() {
         let (board, events) = ran(Profile::Bare, &code);
         assert!(!reset_by_violation(&events));
         assert_eq!(board.memory(address), 0xad, "a bare board lets it through");
+    }
+}
+
+#[test]
+fn a_comparison_with_program_memory_changes_no_instruction() {
+    const TABLE: u16 = 0x7000;
+    for (profile, expected) in [(Profile::Veritee, 2), (Profile::Bare, 1)] {
+        let mut code = firmware(|code| {
+            // One word and one cycle, then the word that the bare part takes from the table.
+            code.two(Cmp, Register(5), Absolute(TABLE)).two(Mov, Register(6), Register(6));
+            code.two(Mov, Immediate(2), Register(4));
+        });
+        let end = code.label();
+        code.jump(Assembler::ALWAYS, end);
+        let mut board = board(profile, &code);
+        let inserted = Assembler::new(TABLE).two(Mov, Immediate(1), Register(4)).bytes();
+        board.load(TABLE, &inserted);
+        board.run_until(10_000);
+        assert_eq!(board.registers()[4], expected, "{profile:?}");
     }
 }
 

@@ -77,6 +77,7 @@ impl OwnerPlatform for NativeOwner {
             simulated: true,
             freshness: statement.freshness,
             signer: None,
+            caveat: None,
             start: SessionStart::Agreement { transcript: quoted.to_vec() },
         })
     }

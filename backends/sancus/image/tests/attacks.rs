@@ -4,7 +4,7 @@
 
 mod rig;
 
-use rig::attacker::{Attacker, End, Entry, INPUT, OUTPUT, enable};
+use rig::attacker::{Attacker, CODE, End, Entry, INPUT, OUTPUT, enable, program_at};
 use rig::{module_key, probe_at};
 use std::sync::OnceLock;
 use veritee_machine::Profile::{self, Bare, Veritee};
@@ -157,6 +157,55 @@ fn enters_nowhere_but_at_the_entry() {
                 continue;
             }
             assert_stopped(&attacker, profile, end);
+        }
+    }
+}
+
+/// Instructions of the attacker's that fall through into a module, with the word that the bare part then takes for the second one
+/// of the module: the first has one word and takes one cycle.
+fn falls_into_the_module(profile: Profile, disturbing: &str, word: u16) -> Attacker {
+    const WORD: u16 = CODE + 0x100;
+    let mut attacker = victim(profile);
+    let at = module().text_address - 4;
+    let code = program_at(at, &disturbing.replace("WORD", &format!("&{WORD:#x}")));
+    attacker.prepare(&Entry { op: COUNT, ..Entry::new(at) });
+    attacker.board.load(INPUT, b"--");
+    attacker.board.load(at, &code[..4]);
+    attacker.board.load(WORD, &word.to_le_bytes());
+    attacker
+}
+
+#[test]
+fn an_instruction_before_a_module_puts_none_into_it() {
+    // `mov @r5, r4`; `bis @r5, r4`. What changes the word leaves the instruction there.
+    const STEALS: u16 = 0x4524;
+    const TAKES: u16 = 0xd524;
+    let before = [
+        ("cmp r4, WORD", STEALS),
+        ("bit r4, WORD", STEALS),
+        ("swpb WORD", STEALS.swap_bytes()),
+        ("rrc WORD", STEALS << 1),
+        ("rra WORD", TAKES << 1),
+    ];
+    let behind = module().text_address + 4;
+    for (disturbing, word) in before {
+        for profile in [Veritee, Bare] {
+            let mut attacker = falls_into_the_module(profile, disturbing, word);
+            let held = (module().secret_address..module().secret_end()).step_by(2);
+            let place = held.into_iter().find(|place| attacker.word(*place) > 0xff).unwrap();
+            let wanted = attacker.word(place);
+            attacker.board.set_register(5, place);
+            if profile == Bare {
+                // The instruction has run with the rights of the module.
+                assert_eq!(attacker.finish_or(behind), None, "{disturbing}");
+                assert_eq!(attacker.board.registers()[4], wanted, "{disturbing}");
+                continue;
+            }
+            assert_eq!(attacker.finish(), End::Done, "{disturbing}");
+            assert_ne!(attacker.board.registers()[4], wanted);
+            assert_eq!(attacker.word(OUTPUT), 2, "{disturbing}: it was entered as usual");
+            assert!(!attacker.knows(&secret()));
+            assert_eq!(attacker.enter(module(), TELL, b"--"), secret());
         }
     }
 }
@@ -510,7 +559,7 @@ fn a_reset_in_any_cycle_leaves_no_secret() {
 fn a_bare_part_shows_its_memory_after_a_reset() {
     let mut attacker = victim(Bare);
     // Its program memory can be written: without stage 0 nobody clears the memory.
-    attacker.board.load(0xfffe, &rig::attacker::CODE.to_le_bytes());
+    attacker.board.load(0xfffe, &CODE.to_le_bytes());
     attacker.board.power_up();
     attacker.boot();
     assert!(attacker.knows(&secret()));
@@ -520,11 +569,11 @@ fn a_bare_part_shows_its_memory_after_a_reset() {
 /// back to r7. Its helper, which has another id, sends a return to the victim.
 fn false_freshness(code: &str) -> Attacker {
     let mut attacker = Attacker::new(Bare);
-    attacker.board.load(0xfffe, &rig::attacker::CODE.to_le_bytes());
+    attacker.board.load(0xfffe, &CODE.to_le_bytes());
     attacker.board.power_up();
     attacker.boot();
     attacker.run("mov #0x5a80, &0x120");
-    let text = rig::attacker::program_at(attacker.freshness, code);
+    let text = program_at(attacker.freshness, code);
     attacker.board.load(attacker.freshness, &text);
     let start = attacker.freshness;
     let end = start + u16::try_from(text.len()).unwrap();

@@ -3,7 +3,7 @@
 
 mod rig;
 
-use rig::attacker::{Attacker, End, Entry, INPUT};
+use rig::attacker::{Attacker, CODE, End, Entry, INPUT, program_at};
 use rig::image;
 use std::sync::OnceLock;
 use veritee_machine::Profile::{self, Bare, Veritee};
@@ -97,6 +97,23 @@ fn the_owner_of_a_device_serves_nobody_but_its_driver() {
                 assert!(lit(&mut attacker).is_empty(), "from {target:#x}");
             }
         }
+    }
+}
+
+#[test]
+fn an_instruction_before_the_owner_of_a_device_names_no_caller() {
+    // `mov r9, r15`, in the place of the instruction that says who calls.
+    const NAMES: u16 = 0x490f;
+    const WORD: u16 = CODE + 0x100;
+    let device = led().device.text_address;
+    let driver = led().id;
+    for profile in [Veritee, Bare] {
+        let mut attacker = board(profile);
+        let code = program_at(device - 4, &format!("cmp r4, &{WORD:#x}"));
+        attacker.board.load(device - 4, &code[..4]);
+        attacker.board.load(WORD, &NAMES.to_le_bytes());
+        let end = attacker.run(&format!("mov #{driver}, r9\n mov #0xff01, r8\n mov #end, r7\n br #{:#x}", device - 4));
+        assert_eq!(lit(&mut attacker).is_empty(), profile == Veritee, "{end:?}");
     }
 }
 

@@ -34,6 +34,9 @@ const PROOF_BYTES: usize = 16;
 /// Words that a policy must allow.
 const SIMULATED: &str = "sancus-simulated";
 const BARE: &str = "sancus-bare";
+/// What a policy gives up that allows bare boards.
+const BARE_CAVEAT: &str = "this board lacks the board profile: its firmware can read the module's secrets, change its key and move its \
+                           devices (docs/board-profile.md lists how)";
 
 /// The Sancus platform, as an owner sees it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,9 +137,10 @@ fn judge(
     Ok(Verified {
         activation: statement.activation,
         measurement: measurement.to_vec(),
-        simulated: properties.simulated,
+        simulated: properties.simulated || properties.profile == Profile::Bare,
         freshness: statement.freshness,
         signer: None,
+        caveat: (properties.profile == Profile::Bare).then_some(BARE_CAVEAT),
         start: SessionStart::Symmetric { known, cipher: CipherId::Spongent128 },
     })
 }

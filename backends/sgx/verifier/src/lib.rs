@@ -96,6 +96,7 @@ impl SgxOwner {
             simulated,
             freshness: statement.freshness,
             signer: Some(report.mr_signer.to_vec()),
+            caveat: None,
             start: SessionStart::Agreement { transcript: evidence.quoted.to_vec() },
         })
     }

@@ -124,6 +124,7 @@ fn judge(
         simulated: properties.simulated,
         freshness: statement.freshness,
         signer: None,
+        caveat: None,
         start: SessionStart::Symmetric { known, cipher: CipherId::Aes128Gcm },
     })
 }

@@ -19,6 +19,7 @@ pub(crate) fn verified(simulated: bool) -> Verified {
         simulated,
         freshness: Freshness::HardwareRng,
         signer: None,
+        caveat: None,
         start: SessionStart::Agreement { transcript: Vec::new() },
     }
 }

@@ -49,6 +49,8 @@ impl Drop for Process {
 /// A board of a provider, emulated, and his service.
 pub struct Kitchen {
     folder: PathBuf,
+    /// Without the board profile.
+    bare: bool,
     board: Process,
     service: Process,
     /// Where the service answers.
@@ -59,10 +61,25 @@ impl Kitchen {
     /// A stage where a provider has a board with these drivers behind a node, to which nobody else is known. Board and
     /// service run.
     pub fn build(stage: &mut Stage, drivers: &[&str]) -> Self {
+        Self::made(stage, drivers, false)
+    }
+
+    /// The same without the board profile.
+    pub fn build_bare(stage: &mut Stage, drivers: &[&str]) -> Self {
+        Self::made(stage, drivers, true)
+    }
+
+    fn made(stage: &mut Stage, drivers: &[&str], bare: bool) -> Self {
         stage.add_owner(PROVIDER);
         let folder = stage.path().join(KITCHEN);
         let words = ["provider", "enrol", KITCHEN, "--node", HOUSE, "--simulated", "--output", "json", "--drivers"];
-        let enrolled = stage.tool(PROVIDER, &words).arg(drivers.join(",")).arg("--out").arg(&folder).said().json();
+        let mut enrol = stage.tool(PROVIDER, &words).arg(drivers.join(",")).arg("--out").arg(&folder);
+        if bare {
+            enrol = enrol.arg("--bare");
+        }
+        let said = enrol.said();
+        assert_eq!(said.err.contains("! a board without the board profile"), bare, "{}", said.err);
+        let enrolled = said.json();
         let boards = Boards {
             providers: vec![enrolled["provider"].as_str().unwrap().to_owned()],
             boards: vec![(
@@ -75,7 +92,7 @@ impl Kitchen {
         stage.nodes.insert(HOUSE.to_owned(), daemon);
         stage.enrol_by(PROVIDER, &["provider", "add-node"], HOUSE);
         let address = "127.0.0.1:0".to_owned();
-        let mut kitchen = Self { folder, board: Process(None), service: Process(None), address };
+        let mut kitchen = Self { folder, bare, board: Process(None), service: Process(None), address };
         kitchen.start_board();
         kitchen.start_service(stage);
         kitchen
@@ -111,8 +128,10 @@ impl Kitchen {
         let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(beside("veritee-emu"));
         command.current_dir(&self.folder);
-        command.args(["run", "board.elf", "--core", "master", "--profile", "veritee", "--slots", "16"]);
-        command.args(["--board-secret", "board.secret", "--freshness", "freshness", "--uart1", "unix:uart"]);
+        command.args(["run", "board.elf", "--core", "master", "--slots", "16"]);
+        let profile: &[&str] = if self.bare { &["bare"] } else { &["veritee", "--freshness", "freshness"] };
+        command.arg("--profile").args(profile);
+        command.args(["--board-secret", "board.secret", "--uart1", "unix:uart"]);
         command.args(["--uart2", "none", "--world", "unix:world", "--ready-file", "ready"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.board = Process(Some(child));

@@ -1,6 +1,6 @@
 //! What a module has to trust: our own lines, third-party lines, bytes of the image; for a template module with one input
 //! and one output. `c-core` is the core of modules in C, `sancus` the same with the wall of a board's modules, `sancus-board` what lies
-//! beside them; `trustzone-machine` is what lies below modules on TrustZone, beside OP-TEE.
+//! beside them, `sancus-routines` arithmetic and copying that the linker adds to a module as far as it needs them; `trustzone-machine` is what lies below modules on TrustZone, beside OP-TEE.
 
 mod board;
 mod expansion;
@@ -57,6 +57,7 @@ pub(crate) fn run(output: &str, accept: bool) -> Result<()> {
         ("native".to_owned(), count("native", &|order| native.build(order))?),
         ("sancus".to_owned(), counted(board::module()?)),
         ("sancus-board".to_owned(), counted(board::beside()?)),
+        ("sancus-routines".to_owned(), counted(board::routines()?)),
         ("sgx".to_owned(), count("sgx", &|order| sgx.build(order))?),
         ("trustzone-machine".to_owned(), machine()?),
     ]);

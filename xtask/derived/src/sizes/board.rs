@@ -29,6 +29,11 @@ pub(super) fn beside() -> Result<Parts> {
     parts([("sancus-stage0", vec![file("stage0.S")]), ("sancus-drivers", drivers), ("sancus-state", state)])
 }
 
+/// What the compiler calls because the processor has no instruction for it: a module has the routines that it needs.
+pub(super) fn routines() -> Result<Parts> {
+    parts([("runtime.S", vec![file("runtime.S")])])
+}
+
 /// The core without what is compiled by need.
 pub(super) fn core() -> Result<Vec<PathBuf>> {
     let mut core = files(Path::new(CORE), &["c", "h"])?;

@@ -7,11 +7,12 @@
 mod support;
 
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use support::board::c_module;
-use support::{Application, OWNER, Running, Said, Stage, Status, Tool, repository, source, until};
+use std::path::Path;
+use support::board::{c_module, can_build};
+use support::{Application, OWNER, Running, Said, Stage, Status, Tool, enclaves_run, repository, source, until};
 use veritee_exec::fleet::Node;
 use veritee_exec::hex;
 use veritee_exec::home::Home;
@@ -431,4 +432,60 @@ fn events_reach_trusted_applications_in_rust_and_in_c() {
     }
     run("{ rust: \"FOLDER/led\" }");
     run("{ c: \"FOLDER/led_c\" }");
+}
+
+/// A descriptor of an example outside its folder: sources are where they were.
+fn elsewhere(text: &str, example: &Path) -> String {
+    let moved = |line: &str| match line.split_once("source: { ") {
+        Some((head, source)) => {
+            let (language, folder) = source.trim_end_matches([' ', '}']).split_once(": ").unwrap();
+            format!("{head}source: {{ {language}: {:?} }} }}\n", example.join(folder))
+        }
+        None => format!("{line}\n"),
+    };
+    text.lines().map(moved).collect()
+}
+
+/// What a run of the smart home must report: the gateway on TrustZone, a module at least on every other platform, and events through
+/// the gateway that all arrived.
+fn every_platform_works(report: &Value) {
+    let rows = |kind: &str| report[kind].as_array().unwrap().iter();
+    let platforms: BTreeMap<_, _> =
+        rows("modules").map(|module| (word(module, "name"), word(module, "platform"))).collect();
+    assert_eq!(platforms["gateway"], "trustzone");
+    let all: BTreeSet<_> = platforms.into_values().collect();
+    assert_eq!(all, ["native", "sancus", "sgx", "trustzone"].into());
+    for module in rows("modules") {
+        assert_eq!(module["simulated"], true, "{module}");
+    }
+    let accepted = |name: &str| rows("connections").find(|found| found["name"] == name).unwrap()["accepted"].as_u64();
+    for name in ["temperature", "heat", "heating", "status"] {
+        assert!(accepted(name).unwrap() > 0, "{name}: {report:#}");
+    }
+    for connection in rows("connections") {
+        assert_eq!(connection["sent"], connection["accepted"], "{connection}");
+    }
+}
+
+fn word<'a>(row: &'a Value, field: &str) -> &'a str {
+    row[field].as_str().unwrap()
+}
+
+#[test]
+fn a_gateway_in_rust_and_in_c_works_with_modules_of_every_other_platform() {
+    const NAME: &str = "a_gateway_in_rust_and_in_c_works_with_modules_of_every_other_platform";
+    let stage = Stage::new();
+    if skipped() || !can_build(NAME) || !enclaves_run(&stage) {
+        return;
+    }
+    let example = repository().join("examples/smart-home");
+    let text = std::fs::read_to_string(example.join("everywhere.yaml")).unwrap();
+    let home = stage.application(OWNER, "home", &elsewhere(&text, &example));
+    let in_c = format!("gateway=c:{}", example.join("gateway_c").display());
+    for source in [&[][..], &["--source", &in_c]] {
+        let run = tool(&stage, &["run", "--for", "8s", "--output", "json"]);
+        let mut run = run.arg(home.file());
+        run.0.args(source);
+        every_platform_works(&run.said().json());
+    }
 }

@@ -10,14 +10,17 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use support::board::{c_module, can_build};
 use support::{Application, OWNER, Running, Said, Stage, Status, Tool, enclaves_run, repository, source, until};
 use veritee_exec::fleet::Node;
 use veritee_exec::hex;
-use veritee_exec::home::Home;
+use veritee_exec::home::{BoardKey, Home};
+use veritee_exec::platforms;
 use veritee_exec::state::unhex;
 use veritee_node_protocol::ConnectionFigures;
+use veritee_platform::{BoardOrder, BuildOrder, Language, Placement, PlatformError};
+use veritee_provider::Store;
 
 /// Runs the button and its light, with the light in a trusted application.
 fn run(light: &str) {
@@ -385,6 +388,87 @@ fn a_node_that_would_not_work_or_would_lie_is_not_made() {
     std::fs::create_dir(stage.path().join("there")).unwrap();
     let said = init(&stage, &["there", "--machine", "board"]);
     assert!(said.code == 1 && said.err.contains("there is there already"), "{said:?}");
+}
+
+/// Takes a secure world under these names into the books of a provider; says so where none can be built.
+fn is_provider_of(stage: &Stage, boards: &[&str]) -> bool {
+    let order =
+        BoardOrder { drivers: &[], simulated: true, bare: false, target: &stage.path().join("target"), talk: &|_| () };
+    let built = match platforms::provider("trustzone").unwrap().make(&order) {
+        Err(error @ PlatformError::MissingTool { .. }) => {
+            eprintln!("skipped: {error}");
+            return false;
+        }
+        built => built.unwrap(),
+    };
+    let folder = stage.owners[OWNER].home.join("provider");
+    std::fs::create_dir(&folder).unwrap();
+    let mut store = Store::open(&folder).unwrap();
+    boards.iter().for_each(|board| store.add_board(board, "ceiling", "trustzone", &built.record).unwrap());
+    true
+}
+
+/// What the provider gives to an owner: the key of a node.
+fn vendor_key(stage: &Stage, board: &str, owner: &str) -> BoardKey {
+    let key = stage.tool(OWNER, &["provider", "vendor-key", board, "--owner", owner]).said().ok();
+    serde_json::from_str(&key).unwrap()
+}
+
+/// A module for a node of which its owner has this key, before it is signed. Whose key is measured into it is not the signer's to judge.
+fn unsigned(stage: &Stage, key: &BoardKey) -> PathBuf {
+    let platform = platforms::platform("trustzone").unwrap();
+    let order = BuildOrder {
+        module: "unsigned",
+        language: Language::Rust,
+        source: &repository().join("testkit/probe"),
+        target: &stage.path().join("target"),
+        owner: &[7; 32],
+        ciphers: &[],
+        talk: &|_| (),
+    };
+    let built = platform.build(&order).unwrap();
+    platform.place(&built, Placement { place: &[], credential: &key.credential() }).unwrap().path
+}
+
+#[test]
+fn a_provider_signs_for_owners_whom_he_knows_what_is_named_after_its_content() {
+    let mut stage = Stage::new();
+    stage.share_builds(OWNER, stage.path());
+    if !is_provider_of(&stage, &["cellar", "attic"]) {
+        return;
+    }
+    let [owner, stranger] = ["guest", "stranger"].map(|name| {
+        stage.add_owner(name);
+        stage.tool(name, &["whoami"]).said().ok().trim().to_owned()
+    });
+    let image = unsigned(&stage, &vendor_key(&stage, "cellar", &owner));
+    let out = stage.path().join("signed.ta");
+    let sign = |image: &Path, owner: &str| {
+        let sign = stage.tool(OWNER, &["provider", "sign", "cellar", "--owner", owner, "--out"]).arg(&out);
+        sign.arg(image).said()
+    };
+    let refused = |image: &Path, owner: &str, reason: &str| {
+        let said = sign(image, owner);
+        assert!(said.code == 1 && said.err.contains(reason), "{reason}: {} {}", said.code, said.err);
+        assert!(!out.exists(), "{reason}: and yet something is signed");
+    };
+    let unknown =
+        format!("this provider knows no owner {stranger} on board cellar: `veritee provider vendor-key` first");
+    refused(&image, &stranger, &unknown);
+    vendor_key(&stage, "attic", &stranger);
+    refused(&image, &stranger, &unknown);
+    vendor_key(&stage, "cellar", &stranger);
+    refused(&image, &stranger, "not signed: it is of vendor 2, its owner is vendor 3 here");
+    let bytes = std::fs::read(&image).unwrap();
+    let changed = stage.path().join("changed");
+    let mut copy = bytes.clone();
+    *copy.last_mut().unwrap() ^= 1;
+    std::fs::write(&changed, copy).unwrap();
+    refused(&changed, &owner, ", but its content gives ");
+
+    sign(&image, &owner).ok();
+    let signed = std::fs::read(&out).unwrap();
+    assert!(signed.len() > bytes.len() && signed.ends_with(&bytes), "a signature and the image");
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn run(light: &str) {
         &format!("source: {light}").replace("FOLDER/", &format!("{}/", example.display())),
     );
     let stage = Stage::new();
+    stage.share_builds(OWNER, stage.path());
     let file = stage.path().join("veritee.yaml");
     std::fs::write(&file, text).unwrap();
     let said = tool(&stage, &["run", "--output", "json", "--for", "4s"]).arg(&file).said();

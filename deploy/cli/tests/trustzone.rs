@@ -7,16 +7,20 @@
 mod support;
 
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use support::board::c_module;
-use support::{Application, OWNER, Running, Said, Stage, Status, Tool, repository, source, until};
+use std::path::{Path, PathBuf};
+use support::board::{c_module, can_build};
+use support::{Application, OWNER, Running, Said, Stage, Status, Tool, enclaves_run, repository, source, until};
 use veritee_exec::fleet::Node;
 use veritee_exec::hex;
-use veritee_exec::home::Home;
+use veritee_exec::home::{BoardKey, Home};
+use veritee_exec::platforms;
 use veritee_exec::state::unhex;
 use veritee_node_protocol::ConnectionFigures;
+use veritee_platform::{BoardOrder, BuildOrder, Language, Placement, PlatformError};
+use veritee_provider::Store;
 
 /// Runs the button and its light, with the light in a trusted application.
 fn run(light: &str) {
@@ -29,6 +33,7 @@ fn run(light: &str) {
         &format!("source: {light}").replace("FOLDER/", &format!("{}/", example.display())),
     );
     let stage = Stage::new();
+    stage.share_builds(OWNER, stage.path());
     let file = stage.path().join("veritee.yaml");
     std::fs::write(&file, text).unwrap();
     let said = tool(&stage, &["run", "--output", "json", "--for", "4s"]).arg(&file).said();
@@ -386,6 +391,87 @@ fn a_node_that_would_not_work_or_would_lie_is_not_made() {
     assert!(said.code == 1 && said.err.contains("there is there already"), "{said:?}");
 }
 
+/// Takes a secure world under these names into the books of a provider; says so where none can be built.
+fn is_provider_of(stage: &Stage, boards: &[&str]) -> bool {
+    let order =
+        BoardOrder { drivers: &[], simulated: true, bare: false, target: &stage.path().join("target"), talk: &|_| () };
+    let built = match platforms::provider("trustzone").unwrap().make(&order) {
+        Err(error @ PlatformError::MissingTool { .. }) => {
+            eprintln!("skipped: {error}");
+            return false;
+        }
+        built => built.unwrap(),
+    };
+    let folder = stage.owners[OWNER].home.join("provider");
+    std::fs::create_dir(&folder).unwrap();
+    let mut store = Store::open(&folder).unwrap();
+    boards.iter().for_each(|board| store.add_board(board, "ceiling", "trustzone", &built.record).unwrap());
+    true
+}
+
+/// What the provider gives to an owner: the key of a node.
+fn vendor_key(stage: &Stage, board: &str, owner: &str) -> BoardKey {
+    let key = stage.tool(OWNER, &["provider", "vendor-key", board, "--owner", owner]).said().ok();
+    serde_json::from_str(&key).unwrap()
+}
+
+/// A module for a node of which its owner has this key, before it is signed. Whose key is measured into it is not the signer's to judge.
+fn unsigned(stage: &Stage, key: &BoardKey) -> PathBuf {
+    let platform = platforms::platform("trustzone").unwrap();
+    let order = BuildOrder {
+        module: "unsigned",
+        language: Language::Rust,
+        source: &repository().join("testkit/probe"),
+        target: &stage.path().join("target"),
+        owner: &[7; 32],
+        ciphers: &[],
+        talk: &|_| (),
+    };
+    let built = platform.build(&order).unwrap();
+    platform.place(&built, Placement { place: &[], credential: &key.credential() }).unwrap().path
+}
+
+#[test]
+fn a_provider_signs_for_owners_whom_he_knows_what_is_named_after_its_content() {
+    let mut stage = Stage::new();
+    stage.share_builds(OWNER, stage.path());
+    if !is_provider_of(&stage, &["cellar", "attic"]) {
+        return;
+    }
+    let [owner, stranger] = ["guest", "stranger"].map(|name| {
+        stage.add_owner(name);
+        stage.tool(name, &["whoami"]).said().ok().trim().to_owned()
+    });
+    let image = unsigned(&stage, &vendor_key(&stage, "cellar", &owner));
+    let out = stage.path().join("signed.ta");
+    let sign = |image: &Path, owner: &str| {
+        let sign = stage.tool(OWNER, &["provider", "sign", "cellar", "--owner", owner, "--out"]).arg(&out);
+        sign.arg(image).said()
+    };
+    let refused = |image: &Path, owner: &str, reason: &str| {
+        let said = sign(image, owner);
+        assert!(said.code == 1 && said.err.contains(reason), "{reason}: {} {}", said.code, said.err);
+        assert!(!out.exists(), "{reason}: and yet something is signed");
+    };
+    let unknown =
+        format!("this provider knows no owner {stranger} on board cellar: `veritee provider vendor-key` first");
+    refused(&image, &stranger, &unknown);
+    vendor_key(&stage, "attic", &stranger);
+    refused(&image, &stranger, &unknown);
+    vendor_key(&stage, "cellar", &stranger);
+    refused(&image, &stranger, "not signed: it is of vendor 2, its owner is vendor 3 here");
+    let bytes = std::fs::read(&image).unwrap();
+    let changed = stage.path().join("changed");
+    let mut copy = bytes.clone();
+    *copy.last_mut().unwrap() ^= 1;
+    std::fs::write(&changed, copy).unwrap();
+    refused(&changed, &owner, ", but its content gives ");
+
+    sign(&image, &owner).ok();
+    let signed = std::fs::read(&out).unwrap();
+    assert!(signed.len() > bytes.len() && signed.ends_with(&bytes), "a signature and the image");
+}
+
 #[test]
 fn a_machine_that_dies_in_a_flood_comes_back_and_nothing_is_lost_unnamed() {
     if skipped() {
@@ -431,4 +517,60 @@ fn events_reach_trusted_applications_in_rust_and_in_c() {
     }
     run("{ rust: \"FOLDER/led\" }");
     run("{ c: \"FOLDER/led_c\" }");
+}
+
+/// A descriptor of an example outside its folder: sources are where they were.
+fn elsewhere(text: &str, example: &Path) -> String {
+    let moved = |line: &str| match line.split_once("source: { ") {
+        Some((head, source)) => {
+            let (language, folder) = source.trim_end_matches([' ', '}']).split_once(": ").unwrap();
+            format!("{head}source: {{ {language}: {:?} }} }}\n", example.join(folder))
+        }
+        None => format!("{line}\n"),
+    };
+    text.lines().map(moved).collect()
+}
+
+/// What a run of the smart home must report: the gateway on TrustZone, a module at least on every other platform, and events through
+/// the gateway that all arrived.
+fn every_platform_works(report: &Value) {
+    let rows = |kind: &str| report[kind].as_array().unwrap().iter();
+    let platforms: BTreeMap<_, _> =
+        rows("modules").map(|module| (word(module, "name"), word(module, "platform"))).collect();
+    assert_eq!(platforms["gateway"], "trustzone");
+    let all: BTreeSet<_> = platforms.into_values().collect();
+    assert_eq!(all, ["native", "sancus", "sgx", "trustzone"].into());
+    for module in rows("modules") {
+        assert_eq!(module["simulated"], true, "{module}");
+    }
+    let accepted = |name: &str| rows("connections").find(|found| found["name"] == name).unwrap()["accepted"].as_u64();
+    for name in ["temperature", "heat", "heating", "status"] {
+        assert!(accepted(name).unwrap() > 0, "{name}: {report:#}");
+    }
+    for connection in rows("connections") {
+        assert_eq!(connection["sent"], connection["accepted"], "{connection}");
+    }
+}
+
+fn word<'a>(row: &'a Value, field: &str) -> &'a str {
+    row[field].as_str().unwrap()
+}
+
+#[test]
+fn a_gateway_in_rust_and_in_c_works_with_modules_of_every_other_platform() {
+    const NAME: &str = "a_gateway_in_rust_and_in_c_works_with_modules_of_every_other_platform";
+    let stage = Stage::new();
+    if skipped() || !can_build(NAME) || !enclaves_run(&stage) {
+        return;
+    }
+    let example = repository().join("examples/smart-home");
+    let text = std::fs::read_to_string(example.join("everywhere.yaml")).unwrap();
+    let home = stage.application(OWNER, "home", &elsewhere(&text, &example));
+    let in_c = format!("gateway=c:{}", example.join("gateway_c").display());
+    for source in [&[][..], &["--source", &in_c]] {
+        let run = tool(&stage, &["run", "--for", "8s", "--output", "json"]);
+        let mut run = run.arg(home.file());
+        run.0.args(source);
+        every_platform_works(&run.said().json());
+    }
 }

@@ -18,8 +18,10 @@ use veritee_trustzone_verifier::{TrustzoneOwner, TrustzoneProvider};
 /// The suite starts an application a case, under emulation.
 const PATIENCE: Duration = Duration::from_secs(300);
 const VENDOR: u16 = 2;
-/// Byte of the challenge under which the visitor attests.
+/// Bytes of the challenges of an owner: to the first life of the probe, after its reload, after the machine's reboot.
 const CHALLENGE: u8 = 5;
+const RELOADED: u8 = 6;
+const REBOOTED: u8 = 7;
 
 fn framework() -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../..")).canonicalize().unwrap()
@@ -79,9 +81,9 @@ fn judge(evidence: &[u8], node: &Made, vendor: u16, challenge: u8) -> Result<(),
     judged.map(drop).map_err(|error| error.to_string())
 }
 
-/// What the visitor's probe attests.
-fn evidence(running: &mut Running) -> Vec<u8> {
-    let said = running.visit("evidence", PATIENCE).unwrap();
+/// What a new life of the visitor's probe attests under a challenge.
+fn evidence(running: &mut Running, challenge: u8) -> Vec<u8> {
+    let said = running.visit(&format!("evidence-{challenge}"), PATIENCE).unwrap();
     let hex = said.trim().strip_prefix("ok evidence ").unwrap_or_else(|| panic!("{said}"));
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
@@ -97,6 +99,17 @@ fn is_judged(evidence: &[u8], node: &Made) {
     refused("a stale challenge", node, VENDOR, CHALLENGE + 1, "challenge");
     refused("another owner's vendor key", node, VENDOR + 1, CHALLENGE, "the proof of the module key");
     refused("another device", &made(), VENDOR, CHALLENGE, "the proof of the module key");
+}
+
+/// A later life of the probe is challenged anew: what it attests is good, and what its first life attested is not, neither now nor as
+/// what another life would answer to the first challenge.
+fn is_outlived(first: &[u8], running: &mut Running, node: &Made, (challenge, when): (u8, &str)) {
+    judge(&evidence(running, challenge), node, VENDOR, challenge).unwrap();
+    let reason = judge(first, node, VENDOR, challenge).unwrap_err();
+    let [old, new] = [CHALLENGE, challenge].map(|byte| format!("{byte:02x}").repeat(16));
+    assert!(reason.contains(&format!("challenge is {old}, expected {new}")), "{when}: {reason}");
+    eprintln!("refused, evidence of the first life {when}: {reason}");
+    assert_ne!(evidence(running, CHALLENGE), first, "one challenge gives every life another answer, {when}");
 }
 
 fn probe(module: &str, language: Language, source: &str) -> BuiltImage {
@@ -176,9 +189,9 @@ fn a_machine_hosts_modules_and_refuses_what_it_must() {
     visit(&mut running, "refused-images", 4);
     visit(&mut running, "forged-calls", 10);
     visit(&mut running, "secure-memory", 5);
-    let first = evidence(&mut running);
+    let first = evidence(&mut running, CHALLENGE);
     is_judged(&first, &made);
-    assert_ne!(evidence(&mut running), first, "one challenge gives every activation another answer");
+    is_outlived(&first, &mut running, &made, (RELOADED, "after the reload"));
     visit(&mut running, "replay-after-reload", 2);
     visit(&mut running, "keep-for-replay", 1);
     visit(&mut running, "timing", 7);
@@ -191,6 +204,6 @@ fn a_machine_hosts_modules_and_refuses_what_it_must() {
     let again = running.enrol(&name, &made.secret).unwrap_err().to_string();
     assert!(again.contains("was done before"), "the service kept its secret: {again}");
     visit(&mut running, "replay-after-reboot", 2);
-    assert_ne!(evidence(&mut running), first, "nor is it the same after a reboot");
+    is_outlived(&first, &mut running, &made, (REBOOTED, "after the reboot"));
     running.stop().unwrap();
 }

@@ -11,6 +11,8 @@ monitor_start:
     // SCTLR_EL3: no translation, no caches; RES1 bits, and SA (3): a crooked stack pointer is a fault. Arm ARM D19.2.
     ldr     x0, =0x30c50838
     msr     sctlr_el3, x0
+    // VBAR_EL3: where calls, interrupts and faults arrive. Bits 10:0 are RES0, hence the table's alignment; whatever a reset leaves
+    // in the register is UNKNOWN. Arm ARM D19.2, `VBAR_EL3`; D1.10.2.
     adr     x0, monitor_vectors
     msr     vbar_el3, x0
     // All kinds of interrupts stay masked at EL3.

@@ -44,6 +44,11 @@ macro_rules! system_registers {
         ///
         /// Not here: the generic timers of EL1, which the normal world's run on and OP-TEE leaves alone (it has the secure
         /// one); floating point, which OP-TEE's core saves itself when it uses it.
+        ///
+        /// # Source
+        /// Arm ARM D19.2: none of them is banked by Security state while EL3 is AArch64. What Trusted Firmware-A saves in the same place
+        /// (`lib/el3_runtime/aarch64/context.S`, `el1_sysregs_context_save`), with its CNTKCTL_EL1, without its registers for AArch32 and
+        /// for extensions that the machine's processor lacks; and MDSCR_EL1: one world's single-stepping ends with it.
         #[derive(Clone, Copy)]
         pub(crate) struct System {
             $($field: u64,)*

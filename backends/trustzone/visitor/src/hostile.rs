@@ -184,9 +184,9 @@ pub(crate) fn replay_after_reboot() {
     are_refused(&image, &requests, "before the reboot");
 }
 
-/// Evidence of a new activation under a challenge that is always the same, for the owner who judges it outside.
-pub(crate) fn evidence() {
-    let output = Instance::start(&Image::read("probe")).enter(Op::Attest, &[5; 16]);
+/// Evidence of a new activation under a challenge of 16 such bytes, for the owner who judges it outside.
+pub(crate) fn evidence(challenge: u8) {
+    let output = Instance::start(&Image::read("probe")).enter(Op::Attest, &[challenge; 16]);
     let taken = veritee_conformance::desk::take_apart(&output);
     assert_eq!(taken.result.status, Status::Accepted);
     let hex: String = taken.reply.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -27,14 +27,16 @@ fn main() -> ExitCode {
         "replay-after-reload" => hostile::replay_after_reload(),
         "keep-for-replay" => hostile::keep_for_replay(),
         "replay-after-reboot" => hostile::replay_after_reboot(),
-        "evidence" => hostile::evidence(),
         "secure-memory" => memory::secure_memory(),
         "touch" => touch(),
         "timing" => timing(),
-        _ => {
-            println!("there is no case {case:?}");
-            return ExitCode::FAILURE;
-        }
+        _ => match case.strip_prefix("evidence-") {
+            Some(challenge) => hostile::evidence(challenge.parse().unwrap()),
+            None => {
+                println!("there is no case {case:?}");
+                return ExitCode::FAILURE;
+            }
+        },
     }
     ExitCode::SUCCESS
 }

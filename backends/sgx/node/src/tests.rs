@@ -2,6 +2,7 @@
 
 #[path = "../tests/support/images.rs"]
 pub(crate) mod images;
+mod poison;
 
 use crate::entry::{self, EEXIT, ENTRY, Run};
 use crate::pages::Loaded;
@@ -113,6 +114,7 @@ fn an_enclave_and_its_host() {
 
     reports_are_of_this_enclave(&mut host, &platform);
     pointers_are_judged(&mut host);
+    poison::registers_are_cleaned_both_ways(&mut host);
     suspended_and_second_entries_go_nowhere(&mut host);
     unmeasured_memory_is_the_hosts(&host);
     host.attest();

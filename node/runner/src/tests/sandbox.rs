@@ -1,6 +1,6 @@
 //! The wall behind the wall: Landlock alone, before the filter of system calls hides it.
 
-use crate::sandbox::landlock;
+use crate::sandbox::{landlock, leave_namespaces};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
@@ -36,6 +36,29 @@ fn landlock_alone_hides_files() {
     }
     assert_eq!(fs::read_to_string(path).unwrap(), "text", "others are not confined");
     assert!(!new.exists());
+}
+
+#[test]
+fn namespaces_are_left_where_that_is_permitted() {
+    let seen =
+        || ["net", "mnt", "ipc", "uts"].map(|name| fs::read_link(format!("/proc/thread-self/ns/{name}")).unwrap());
+    let thread = thread::spawn(move || {
+        let before = seen();
+        leave_namespaces();
+        (before, seen())
+    });
+    let (before, after) = thread.join().expect("a refusal is no error");
+    assert_eq!(seen(), before, "others stay");
+    // All of them or none: as root there is no excuse.
+    let left = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+    assert!(left == 4 || (left == 0 && !may_unshare()), "{before:?} {after:?}");
+}
+
+/// Whether this process has the right to namespaces of its own: CAP_SYS_ADMIN, bit 21.
+fn may_unshare() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    u64::from_str_radix(effective.trim(), 16).unwrap() >> 21 & 1 == 1
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Cargo, started so that equal sources give equal bytes wherever they are built.
 
 use crate::generated::locked_workspace;
+use crate::heap;
 use crate::system;
 use sha2::{Digest, Sha256};
 use std::ffi::{OsStr, OsString};
@@ -101,7 +102,12 @@ pub fn run(mut command: Command, module: &str, talk: &dyn Fn(&str)) -> Result<()
     if status.success() {
         return Ok(());
     }
-    Err(PlatformError::Build { module: module.to_owned(), output: output.join("\n") })
+    let output = output.join("\n");
+    let output = match heap::hint(&output) {
+        Some(hint) => format!("{output}\n{hint}"),
+        None => output,
+    };
+    Err(PlatformError::Build { module: module.to_owned(), output })
 }
 
 pub(crate) fn output(command: &mut Command) -> Result<String, PlatformError> {

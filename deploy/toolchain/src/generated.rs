@@ -1,5 +1,6 @@
 //! The final crate: a few lines that join an author's module, the runtime and the owner's key.
 
+use crate::heap::Heap;
 use crate::{Recipe, bad, system};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,12 +17,28 @@ pub struct Module {
     pub folder: PathBuf,
     /// Its manifest.
     pub manifest: toml::Table,
+    /// The heap that it asks for.
+    pub heap: Option<Heap>,
+}
+
+impl Module {
+    /// What the final crate's manifest says more about a module that asks for a heap; else nothing.
+    #[must_use]
+    pub fn heap_dependency(&self, framework: &Path) -> String {
+        self.heap.map_or_else(String::new, |_| Heap::dependency(framework))
+    }
+
+    /// What the final crate's program says more about a module that asks for a heap, in front of its image; else nothing.
+    #[must_use]
+    pub fn heap_declaration(&self) -> String {
+        self.heap.map_or_else(String::new, Heap::declaration)
+    }
 }
 
 /// Reads the author's manifest.
 ///
 /// # Errors
-/// [`PlatformError::BadImage`] when it is none; [`PlatformError::System`].
+/// [`PlatformError::BadImage`] when it is none, or asks for a heap of no size; [`PlatformError::System`].
 pub fn read_module(order: &BuildOrder<'_>) -> Result<Module, PlatformError> {
     let path = order.source.join("Cargo.toml");
     let text = fs::read_to_string(&path).map_err(system(format!("read {}", path.display())))?;
@@ -30,7 +47,8 @@ pub fn read_module(order: &BuildOrder<'_>) -> Result<Module, PlatformError> {
     let package = manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
     let package = package.ok_or_else(|| bad(order, &format!("{} names no package", path.display())))?.to_owned();
     let folder = order.source.canonicalize().map_err(system(format!("find {}", order.source.display())))?;
-    Ok(Module { package, folder, manifest })
+    let heap = Heap::of(&manifest).map_err(|reason| bad(order, &reason))?;
+    Ok(Module { package, folder, manifest, heap })
 }
 
 /// Writes the final crate below the target folder; unchanged files are left alone, so that cargo sees no change.
@@ -40,7 +58,8 @@ pub(crate) fn write(
     let folder = order.target.join("veritee").join(recipe.platform).join(order.module);
     fs::create_dir_all(folder.join("src")).map_err(system(format!("make {}", folder.display())))?;
     let folder = folder.canonicalize().map_err(system(format!("find {}", folder.display())))?;
-    let texts = [("Cargo.toml", manifest(order, module, framework, recipe)), ("src/main.rs", program(order, recipe))];
+    let texts =
+        [("Cargo.toml", manifest(order, module, framework, recipe)), ("src/main.rs", program(order, module, recipe))];
     for (name, text) in texts {
         let path = folder.join(name);
         write_changed(&path, text.as_bytes()).map_err(system(format!("write {}", path.display())))?;
@@ -61,11 +80,12 @@ fn manifest(order: &BuildOrder<'_>, module: &Module, framework: &Path, recipe: &
     } else {
         String::new()
     };
+    let heap = module.heap_dependency(framework);
     format!(
         "# Generated; changes are lost.\n\
          [package]\nname = \"veritee-image-{}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
          [dependencies]\nauthored = {{ path = {:?}, package = {:?} }}\n\
-         {} = {{ path = {:?} }}\n{ciphers}\n\
+         {} = {{ path = {:?} }}\n{ciphers}{heap}\n\
          [profile.release]\npanic = \"abort\"\nlto = \"fat\"\ncodegen-units = 1\nopt-level = 3\ndebug = false\n\
          strip = \"symbols\"\noverflow-checks = true\n",
         order.module,
@@ -76,7 +96,7 @@ fn manifest(order: &BuildOrder<'_>, module: &Module, framework: &Path, recipe: &
     )
 }
 
-fn program(order: &BuildOrder<'_>, recipe: &Recipe<'_>) -> String {
+fn program(order: &BuildOrder<'_>, module: &Module, recipe: &Recipe<'_>) -> String {
     let runtime = recipe.package.replace('-', "_");
     let owner = order.owner.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:#04x}, ").expect("a string takes everything");
@@ -84,10 +104,12 @@ fn program(order: &BuildOrder<'_>, recipe: &Recipe<'_>) -> String {
     });
     let standard = format!("{runtime}::StandardKey");
     let key = if all_ciphers(order) { "veritee_ciphers::AeadKey" } else { &standard };
+    let allocator = module.heap_declaration();
+    let heap = if module.heap.is_some() { "    heap = HEAP,\n" } else { "" };
     format!(
-        "// Generated; changes are lost.\n#![no_std]\n#![no_main]\n\n{runtime}::image!(\n    \
+        "// Generated; changes are lost.\n#![no_std]\n#![no_main]\n\n{allocator}{runtime}::image!(\n    \
          program = authored::__veritee::Program,\n    key = {key},\n    rows = authored::__veritee::ROWS,\n    \
-         tokens = authored::__veritee::TOKENS,\n    owner = [{owner}],\n);\n"
+         tokens = authored::__veritee::TOKENS,\n    owner = [{owner}],\n{heap});\n"
     )
 }
 

@@ -1,7 +1,7 @@
 //! From a module's crate to a program without operating system: what platforms with images in Rust share.
 //!
 //! [`foreign`] makes a crate of a module in C; `generated` writes the final crate into the target folder; `compile` compiles it
-//! by [`cargo`], the owner's toolchain; [`ports`] reads the port table back out of the program.
+//! by [`cargo`], the owner's toolchain; [`ports`] reads the port table back out of the program. `heap` reads whether a module asks for one.
 //!
 //! 1. Nothing is written into the author's tree.
 //! 2. The module must build without an operating system: what builds for one platform builds for the others.
@@ -11,6 +11,7 @@ pub mod cargo;
 mod compile;
 pub mod foreign;
 mod generated;
+mod heap;
 pub mod ports;
 
 use std::fmt::Write as _;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use veritee_platform::{BuildOrder, Language, PlatformError, check_framework, framework};
 
 pub use generated::{Module, all_ciphers, locked_workspace, read_module, seed_lock, write_changed};
+pub use heap::Heap;
 
 /// How a platform makes a program of a module.
 #[derive(Clone, Debug)]

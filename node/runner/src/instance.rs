@@ -238,6 +238,8 @@ fn death_of(process: &OwnedFd, mapping: &Mapping) -> Option<Death> {
 fn signal_words(signal: i32) -> String {
     match signal {
         4 => "signal 4 (SIGILL): the module panicked".to_owned(),
+        // How an image ends that asked for a heap: its panic handler knows.
+        5 => "signal 5 (SIGTRAP): the module panicked after its heap had no room".to_owned(),
         9 => "signal 9 (SIGKILL)".to_owned(),
         11 => "signal 11 (SIGSEGV): the module touched memory that is not its own".to_owned(),
         31 => "signal 31 (SIGSYS): the module tried a system call that the sandbox refuses".to_owned(),

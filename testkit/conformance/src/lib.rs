@@ -8,6 +8,7 @@
 pub mod cases;
 mod delegated;
 pub mod desk;
+pub mod hoard;
 pub mod sealed;
 pub mod subjects;
 

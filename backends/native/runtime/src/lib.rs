@@ -113,7 +113,7 @@ fn boot<K: Aead, P: Program, const ROWS: usize, const TOKENS: usize, const STATE
 /// Defines everything that the final crate of an image needs: port table, module, entry, panic handler.
 #[macro_export]
 macro_rules! image {
-    (program = $program:ty, key = $key:ty, rows = $rows:expr, tokens = $tokens:expr, owner = $owner:expr $(,)?) => {
+    (program = $program:ty, key = $key:ty, rows = $rows:expr, tokens = $tokens:expr, owner = $owner:expr $(, heap = $heap:expr)? $(,)?) => {
         const STATE: usize = <$program as $crate::veritee_module::Program>::STATE_BYTES;
         const PORTS: &[$crate::veritee_wire::ports::PortInfo] = <$program as $crate::veritee_module::Program>::PORTS;
         const TABLE_BYTES: usize = $crate::veritee_wire::ports::table_bytes(PORTS.len());
@@ -141,7 +141,7 @@ macro_rules! image {
 
         #[panic_handler]
         fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-            $crate::die()
+            $($heap.end_if_exhausted();)? $crate::die()
         }
     };
 }

@@ -213,6 +213,7 @@ impl Enclave {
 fn fault(vector: u16) -> &'static str {
     match vector {
         signals::DIVIDE => "the enclave faulted: it divided by zero",
+        signals::BREAKPOINT => "the enclave panicked after its heap had no room",
         signals::ILLEGAL => "the enclave faulted: an illegal instruction, which is also what a panic comes to",
         signals::PAGE_FAULT => "the enclave faulted: it touched memory that is not its own",
         signals::TOO_LONG => "the enclave did not return in time",

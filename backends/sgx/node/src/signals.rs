@@ -16,6 +16,7 @@ const TICK_MS: u64 = 100;
 const ENCLU_BYTES: u64 = 3;
 /// Vectors of exceptions.
 pub(crate) const DIVIDE: u16 = 0;
+pub(crate) const BREAKPOINT: u16 = 3;
 pub(crate) const ILLEGAL: u16 = 6;
 pub(crate) const PROTECTION: u16 = 13;
 pub(crate) const PAGE_FAULT: u16 = 14;
@@ -117,7 +118,8 @@ pub(crate) unsafe extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, 
     }
     let vector = match signal {
         libc::SIGFPE => DIVIDE,
-        libc::SIGILL | libc::SIGTRAP => ILLEGAL,
+        libc::SIGILL => ILLEGAL,
+        libc::SIGTRAP => BREAKPOINT,
         _ => PAGE_FAULT,
     };
     // SAFETY: the kernel passes what it knows of the signal.

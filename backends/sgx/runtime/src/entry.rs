@@ -13,7 +13,7 @@
 ///    loader that emulates the instruction can put a jump there; the processor never sees that.
 #[macro_export]
 macro_rules! image {
-    (program = $program:ty, key = $key:ty, rows = $rows:expr, tokens = $tokens:expr, owner = $owner:expr $(,)?) => {
+    (program = $program:ty, key = $key:ty, rows = $rows:expr, tokens = $tokens:expr, owner = $owner:expr $(, heap = $heap:expr)? $(,)?) => {
         const STATE: usize = <$program as $crate::veritee_module::Program>::STATE_BYTES;
         const PORTS: &[$crate::veritee_wire::ports::PortInfo] = <$program as $crate::veritee_module::Program>::PORTS;
         const TABLE_BYTES: usize = $crate::veritee_wire::ports::table_bytes(PORTS.len());
@@ -120,7 +120,7 @@ macro_rules! image {
 
         #[panic_handler]
         fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-            $crate::die()
+            $($heap.end_if_exhausted();)? $crate::die()
         }
     };
 }

@@ -12,7 +12,7 @@ const PROFILE: &str = "[profile.release]\npanic = \"abort\"\nlto = \"fat\"\ncode
 /// Writes the final crate of a module below the target folder.
 pub(crate) fn module(order: &BuildOrder<'_>, module: &Module, framework: &Path) -> Result<PathBuf, PlatformError> {
     let dependencies = format!(
-        "authored = {{ path = {:?}, package = {:?} }}\nveritee-trustzone-runtime = {{ path = {:?} }}\n{}",
+        "authored = {{ path = {:?}, package = {:?} }}\nveritee-trustzone-runtime = {{ path = {:?} }}\n{}{}",
         module.folder,
         module.package,
         framework.join("backends/trustzone/runtime"),
@@ -20,10 +20,11 @@ pub(crate) fn module(order: &BuildOrder<'_>, module: &Module, framework: &Path) 
             format!("veritee-ciphers = {{ path = {:?} }}\n", framework.join("ciphers/all"))
         } else {
             String::new()
-        }
+        },
+        module.heap_dependency(framework),
     );
     let folder = order.target.join("veritee/trustzone").join(order.module);
-    write(&folder, &format!("veritee-image-{}", order.module), &dependencies, &program(order))?;
+    write(&folder, &format!("veritee-image-{}", order.module), &dependencies, &program(order, module))?;
     seed_lock(&folder, &module.folder, framework)?;
     folder.canonicalize().map_err(system(format!("find {}", folder.display())))
 }
@@ -63,10 +64,11 @@ fn write(folder: &Path, package: &str, dependencies: &str, program: &str) -> Res
     Ok(())
 }
 
-fn program(order: &BuildOrder<'_>) -> String {
+fn program(order: &BuildOrder<'_>, module: &Module) -> String {
     let key = if all_ciphers(order) { "veritee_ciphers::AeadKey" } else { "veritee_trustzone_runtime::StandardKey" };
+    let allocator = module.heap_declaration();
     format!(
-        "// Generated; changes are lost.\n#![no_std]\n#![no_main]\n\nveritee_trustzone_runtime::image!(\n    \
+        "// Generated; changes are lost.\n#![no_std]\n#![no_main]\n\n{allocator}veritee_trustzone_runtime::image!(\n    \
          program = authored::__veritee::Program,\n    key = {key},\n    rows = authored::__veritee::ROWS,\n    \
          tokens = authored::__veritee::TOKENS,\n);\n"
     )

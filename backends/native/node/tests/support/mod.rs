@@ -28,6 +28,12 @@ pub(crate) fn c_image() -> &'static [u8] {
     IMAGE.get_or_init(|| build("probe-in-c", Language::C, "testkit/probe/c"))
 }
 
+/// The image of a module that asks for a heap.
+pub(crate) fn hoard() -> &'static [u8] {
+    static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
+    IMAGE.get_or_init(|| build("hoard", Language::Rust, "testkit/hoard"))
+}
+
 fn build(module: &str, language: Language, source: &str) -> Vec<u8> {
     let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../..");
     let program = PathBuf::from(env!("CARGO_BIN_EXE_veritee-native-runner"));
@@ -41,7 +47,7 @@ fn build(module: &str, language: Language, source: &str) -> Vec<u8> {
         ciphers: veritee_ids::CipherId::ALL,
         talk: &|_| (),
     });
-    std::fs::read(built.expect("the probe builds").path).expect("the image is there")
+    std::fs::read(built.expect("the module builds").path).expect("the image is there")
 }
 
 /// A native module in a folder of its own.

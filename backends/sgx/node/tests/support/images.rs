@@ -24,19 +24,28 @@ pub(crate) fn target() -> PathBuf {
 
 pub(crate) fn built() -> &'static BuiltImage {
     static IMAGE: OnceLock<BuiltImage> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../..");
-        let built = SgxBuilder::new(repository.clone()).build(&BuildOrder {
-            module: "probe",
-            language: Language::Rust,
-            source: &repository.join("testkit/probe"),
-            target: &target(),
-            owner: &veritee_conformance::desk::owner().public(),
-            ciphers: veritee_ids::CipherId::ALL,
-            talk: &|_| (),
-        });
-        built.expect("the probe builds")
-    })
+    IMAGE.get_or_init(|| build("probe"))
+}
+
+/// Builds a module of the test kit.
+fn build(module: &str) -> BuiltImage {
+    let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let built = SgxBuilder::new(repository.clone()).build(&BuildOrder {
+        module,
+        language: Language::Rust,
+        source: &repository.join("testkit").join(module),
+        target: &target(),
+        owner: &veritee_conformance::desk::owner().public(),
+        ciphers: veritee_ids::CipherId::ALL,
+        talk: &|_| (),
+    });
+    built.expect("the module builds")
+}
+
+/// The image of a module that asks for a heap.
+pub(crate) fn hoard() -> Vec<u8> {
+    static IMAGE: OnceLock<BuiltImage> = OnceLock::new();
+    std::fs::read(&IMAGE.get_or_init(|| build("hoard")).path).expect("the image is there")
 }
 
 pub(crate) fn probe() -> Vec<u8> {

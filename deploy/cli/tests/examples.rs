@@ -4,13 +4,19 @@
 mod support;
 
 use serde_json::Value;
+use std::fs;
 use support::board::can_build;
 use support::{OWNER, Stage, repository};
 
-/// Runs an example for some seconds; what the tool reports at the end.
-fn run(example: &str, duration: &str) -> Value {
+/// Runs an example for some seconds; what the tool reports at the end. Its images are built in the folder that the tests share.
+fn run(example: &str, crate_folder: &str, duration: &str) -> Value {
     let stage = Stage::new();
-    let file = repository().join("examples").join(example).join("veritee.yaml");
+    stage.share_builds(OWNER, stage.path());
+    let folder = repository().join("examples").join(example);
+    let (text, file) = (fs::read_to_string(folder.join("veritee.yaml")).unwrap(), stage.path().join("veritee.yaml"));
+    let source = format!("{{ rust: {crate_folder} }}");
+    assert!(text.contains(&source), "the only folder that it names");
+    fs::write(&file, text.replace(&source, &format!("{{ rust: {:?} }}", folder.join(crate_folder)))).unwrap();
     stage.tool(OWNER, &["run", "--output", "json", "--for", duration]).arg(file).said().json()
 }
 
@@ -31,13 +37,13 @@ fn flowed(report: &Value, names: &[&str]) {
 #[test]
 fn a_button_of_one_board_switches_the_light_of_another() {
     if can_build("a_button_of_one_board_switches_the_light_of_another") {
-        flowed(&run("button-led", "4s"), &["press", "count"]);
+        flowed(&run("button-led", "led", "4s"), &["press", "count"]);
     }
 }
 
 #[test]
 fn a_gauge_moves_a_valve() {
     if can_build("a_gauge_moves_a_valve") {
-        flowed(&run("valve", "4s"), &["level", "position"]);
+        flowed(&run("valve", "controller", "4s"), &["level", "position"]);
     }
 }

@@ -1,9 +1,12 @@
 //! The wall of an enclave: a host orders what it likes, with any pointers and lengths, and changes what it passed meanwhile.
 //!
 //! This is the runtime as images of SGX have it, from where the entry code goes on; only the stack is this program's. ENCLU traps
-//! here and is stepped over: reports and keys are zeros.
+//! here and is stepped over: reports and keys are zeros. At that moment, when the enclave is certainly entered, the host enters
+//! once more.
 
 use arbitrary::{Arbitrary, Unstructured};
+use std::cell::Cell as Slot;
+use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use veritee_conformance::desk::owner;
@@ -73,13 +76,16 @@ struct Step<'a> {
 
 type Enclaved = Cell<Module<Sgx<StandardKey>, Probe, ROWS, TOKENS, 4>>;
 
+thread_local! {
+    /// Who enters while this thread is inside.
+    static RIVAL: Slot<*mut Rival> = const { Slot::new(ptr::null_mut()) };
+}
+
 /// Runs a life of an enclave.
 ///
 /// # Panics
 /// When a promise is broken.
 pub fn boundary(data: &[u8]) {
-    static STEPS_OVER: Once = Once::new();
-    STEPS_OVER.call_once(step_over_enclu);
     let mut bytes = Unstructured::new(data);
     let mut life = Life::new();
     // Most lives begin as a runner has them begin.
@@ -95,6 +101,22 @@ pub fn boundary(data: &[u8]) {
     }
 }
 
+/// A life in which others enter while the enclave asks for reports: for each of its entries the answer, and how many others tried.
+#[cfg(test)]
+pub(crate) fn contended() -> Vec<([u64; 3], usize)> {
+    let mut life = Life::new();
+    life.boot();
+    let attest = u8::try_from(veritee_ids::Op::Attest.code()).expect("a small code");
+    let entries = (0..3).map(|_| {
+        let (input, output) = ((Place::Own(64), Length::Right(0)), (Place::Own(256), Length::Any(4096)));
+        let calls = vec![(attest, true, &[7; 16][..])];
+        let met = life.met;
+        life.step(&Step { op: 1, block: Place::Own(0), input, output, calls, races: false });
+        (life.arena.0[ANSWER].try_into().expect("three words"), life.met - met)
+    });
+    entries.collect()
+}
+
 /// A page's alignment.
 #[derive(Clone)]
 #[repr(C, align(4096))]
@@ -104,15 +126,48 @@ struct Life {
     cell: Enclaved,
     enclave: Box<Aligned<ENCLAVE_WORDS>>,
     arena: Box<Aligned<ARENA>>,
+    /// Entries that others tried so far.
+    met: usize,
+}
+
+/// Another thread of the host's, as far as the enclave can tell: it enters while the first is inside, with an order of its own.
+struct Rival {
+    cell: *const Enclaved,
+    base: u64,
+    layout: *const u64,
+    order: Aligned<ORDER_WORDS>,
+    met: usize,
+}
+
+impl Rival {
+    /// Its order is sound, and would be answered.
+    const ORDER: [u64; ORDER_WORDS] = [1, 0, 0, 0, 0, UNTOUCHED, CANARY, CANARY];
+
+    /// Enters twice: who was turned away must not have opened the door for who comes next.
+    ///
+    /// # Safety
+    /// 1. `this` and the enclave that it tells of live.
+    unsafe fn enter(this: *mut Self) {
+        for _ in 0..2 {
+            // SAFETY: base and layout are the enclave's own (duty 1). Somebody is in it: that is what is tried here.
+            unsafe {
+                enter(&*(*this).cell, owner().public(), (&raw mut (*this).order) as u64, (*this).base, (*this).layout)
+            };
+            // SAFETY: duty 1; nobody has a reference to it.
+            unsafe { (*this).met += 1 };
+        }
+    }
 }
 
 impl Life {
     fn new() -> Self {
+        static STEPS_OVER: Once = Once::new();
+        STEPS_OVER.call_once(step_over_enclu);
         let mut enclave = Box::new(Aligned([SECRET; ENCLAVE_WORDS]));
         enclave.0[SIZE] = 8 * ENCLAVE_WORDS as u64;
         (enclave.0[CALLS], enclave.0[CALLS + 1]) = (PAGE as u64, CALLS_BYTES as u64);
         (enclave.0[OUTPUTS], enclave.0[OUTPUTS + 1]) = ((PAGE + CALLS_BYTES) as u64, OUTPUTS_BYTES as u64);
-        Self { cell: Cell::new(), enclave, arena: Box::new(Aligned([CANARY; ARENA])) }
+        Self { cell: Cell::new(), enclave, arena: Box::new(Aligned([CANARY; ARENA])), met: 0 }
     }
 
     fn base(&self) -> u64 {
@@ -177,8 +232,22 @@ impl Life {
         };
         let racing = racing.filter(apart);
         let before = self.arena.clone();
-        self.enter(block, racing.clone());
+        self.enter_contended(block, racing.clone());
         self.judge(&before.0, block_at, racing.unwrap_or_default());
+    }
+
+    /// Enters; whenever the enclave executes ENCLU, another one tries, too, and gets no answer.
+    fn enter_contended(&mut self, block: u64, racing: Option<std::ops::Range<usize>>) {
+        let (cell, base, layout) = (&raw const self.cell, self.base(), self.enclave.0.as_ptr());
+        let mut rival = Rival { cell, base, layout, order: Aligned(Rival::ORDER), met: 0 };
+        let rival = &raw mut rival;
+        RIVAL.set(rival);
+        self.enter(block, racing);
+        RIVAL.set(ptr::null_mut());
+        // SAFETY: it lives until the end of this function, and nobody enters with it any more.
+        let (order, met) = unsafe { ((&raw const (*rival).order.0).read_volatile(), (*rival).met) };
+        assert_eq!(order, Rival::ORDER, "an entry while another one is inside gets no answer");
+        self.met += met;
     }
 
     fn enter(&mut self, block: u64, racing: Option<std::ops::Range<usize>>) {
@@ -279,6 +348,11 @@ fn step_over_enclu() {
         let at = registers[libc::REG_RIP as usize];
         // SAFETY: the processor has just fetched an instruction here.
         if unsafe { (at as *const [u8; 3]).read_unaligned() } == [0x0f, 0x01, 0xd7] {
+            let rival = RIVAL.get();
+            if !rival.is_null() {
+                // SAFETY: who sets it keeps it and the enclave while it is set.
+                unsafe { Rival::enter(rival) };
+            }
             registers[libc::REG_RAX as usize] = 0;
             registers[libc::REG_RIP as usize] = at + 3;
         } else {

@@ -45,6 +45,18 @@ fn an_enclaves_wall_keeps_its_promises() {
     try_some(6, boundary);
 }
 
+/// Who is inside is answered, who comes meanwhile is not, and afterwards the enclave can be entered again.
+#[test]
+fn an_enclave_is_entered_by_one_at_a_time() {
+    let entries = crate::boundary::contended();
+    assert_eq!(entries.len(), 3);
+    for ([outcome, written, taken], others) in entries {
+        assert_eq!((outcome, taken), (0, 1));
+        assert!(written > 400, "a report leaves, not {written} bytes");
+        assert_eq!(others, 2, "two tried while the enclave asked for its report");
+    }
+}
+
 #[test]
 fn layouts_keep_their_promises() {
     try_some(2, layouts);

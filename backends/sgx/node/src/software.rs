@@ -32,7 +32,7 @@ pub(crate) fn load(image: &SgxImage) -> Result<Loaded, String> {
     if exits != 1 {
         return Err(format!("the enclave has {exits} exits instead of one"));
     }
-    lay_trampoline(trampoline)?;
+    lay_trampoline(trampoline, vdso::exit)?;
     let tcs = image.contents.page(image.layout.tcs).and_then(|page| page.measured.as_deref());
     let tcs = tcs.ok_or("the enclave has no thread")?;
     let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| tcs[at + byte]));
@@ -105,12 +105,12 @@ fn patch(start: u64, length: usize, trampoline: u64) -> usize {
     exits
 }
 
-/// Lays a jump to the software's EEXIT right behind the enclave's range.
-fn lay_trampoline(place: u64) -> Result<(), String> {
+/// Lays a jump to what stands for EEXIT right behind the enclave's range.
+pub(crate) fn lay_trampoline(place: u64, exit: unsafe extern "C" fn()) -> Result<(), String> {
     protect(place, PAGE, MprotectFlags::READ | MprotectFlags::WRITE)?;
     let mut code = [0xff, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    code[6..].copy_from_slice(&(vdso::exit as *const () as u64).to_le_bytes());
-    // SAFETY: the page was reserved with the enclave's range and is writable now; nobody else knows of it.
+    code[6..].copy_from_slice(&(exit as *const () as u64).to_le_bytes());
+    // SAFETY: the page was reserved with the enclave's range and is writable now; nobody is inside the enclave.
     unsafe { ptr::copy_nonoverlapping(code.as_ptr(), place as *mut u8, code.len()) };
     protect(place, PAGE, MprotectFlags::READ | MprotectFlags::EXEC)
 }
